@@ -1,0 +1,105 @@
+use std::{fmt, future::Future};
+
+use crate::{
+    families::{Exit, Held},
+    plan::PlanRef,
+    statistics::Outcome,
+};
+
+/// An admitted call, while it runs.
+///
+/// Dropping the entry ends the call: what it holds is given back, and its outcome and response time are recorded. That
+/// is also what happens when a future that owns it is dropped, when the thread unwinds, and on another thread than the
+/// one that entered. A call that ends while its thread unwinds counts as failed.
+#[must_use = "dropping the entry ends the call"]
+pub struct Entry {
+    plan: PlanRef,
+    held: Held,
+    admitted: u64,
+    count: u32,
+    outcome: Outcome,
+}
+
+impl Entry {
+    #[inline(always)]
+    pub(crate) fn admit(plan: PlanRef, held: Held, now: u64, count: u32) -> Self {
+        plan.core.count_pass(now, count);
+        Self { plan, held, admitted: now, count, outcome: Outcome::Ok }
+    }
+
+    /// Marks the call as failed.
+    #[inline]
+    pub fn fail(&mut self) {
+        self.outcome = Outcome::Error;
+    }
+
+    /// Marks the call as one to learn nothing from, such as one whose caller went away: it counts as complete, but
+    /// neither as an error nor with its response time.
+    #[inline]
+    pub fn ignore(&mut self) {
+        self.outcome = Outcome::Ignored;
+    }
+
+    /// Runs a closure as the call, and marks it as failed where that returns an error.
+    ///
+    /// # Errors
+    ///
+    /// What the closure returns.
+    pub fn call<T, E>(mut self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let result = work();
+        if result.is_err() {
+            self.fail();
+        }
+        result
+    }
+
+    /// Runs a future as the call, and marks it as failed where that returns an error.
+    ///
+    /// Dropping the returned future before its end is a cancelled call: it is [ignored](Entry::ignore).
+    ///
+    /// # Errors
+    ///
+    /// What the future returns.
+    pub async fn run<T, E>(mut self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        self.ignore();
+        let result = work.await;
+        self.outcome = if result.is_ok() { Outcome::Ok } else { Outcome::Error };
+        result
+    }
+
+    /// The name of the resource.
+    pub fn resource(&self) -> &str {
+        &self.plan.core.name
+    }
+
+    /// How many permits the call was admitted with.
+    pub fn permits(&self) -> u32 {
+        self.count
+    }
+}
+
+impl Drop for Entry {
+    #[inline(always)]
+    fn drop(&mut self) {
+        let core = &self.plan.core;
+        let now = core.time.now();
+        let outcome = if std::thread::panicking() { Outcome::Error } else { self.outcome };
+        let exit = Exit { now, count: self.count, response_time: now.saturating_sub(self.admitted), outcome };
+        self.plan.stages.release(std::mem::take(&mut self.held), &exit);
+        core.node.exit(now, exit.count, exit.response_time, outcome);
+        if let Some(inbound) = &core.inbound {
+            inbound.exit(now, exit.count, exit.response_time, outcome);
+        }
+        self.plan.give_back();
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("resource", &self.resource())
+            .field("permits", &self.count)
+            .field("outcome", &self.outcome)
+            .finish_non_exhaustive()
+    }
+}

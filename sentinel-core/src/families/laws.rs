@@ -1,0 +1,173 @@
+//! What holds for every family: `laws!(Flow)` in a family's tests makes these tests of it.
+
+use std::time::Duration;
+
+use proptest::{collection::vec, prelude::*};
+
+use super::{Checks, Rules};
+use crate::{Call, Decision, FlowRule, ManualClock, Rule, Sentinel};
+
+/// A family that can be tested for the laws.
+pub(crate) trait Lawful: Checks {
+    /// Any rule on the resource `r`, valid or not.
+    fn any_rule() -> BoxedStrategy<Rule<Self>>;
+
+    /// The document with this rule.
+    fn document(rule: Rule<Self>) -> Rules;
+}
+
+/// What a caller does.
+#[derive(Clone, Debug)]
+pub(crate) struct Act {
+    advance: Duration,
+    count: u32,
+    origin: &'static str,
+    prioritized: bool,
+}
+
+pub(crate) fn acts() -> impl proptest::strategy::Strategy<Value = Vec<Act>> {
+    let advance = prop_oneof![4 => Just(0_u64), 3 => 0..20_u64, 2 => 0..1_500_u64, 1 => 0..100_000_u64];
+    let act = (advance, 0..4_u32, prop::sample::select(vec!["", "web", "mobile"]), any::<bool>());
+    vec(act, 1..60).prop_map(|acts| {
+        let act = |(advance, count, origin, prioritized)| Act {
+            advance: Duration::from_millis(advance),
+            count,
+            origin,
+            prioritized,
+        };
+        acts.into_iter().map(act).collect()
+    })
+}
+
+/// A sentinel on a clock that stands, a minute after its start, and these rules.
+pub(crate) fn instance(rules: Rules) -> Option<(ManualClock, Sentinel)> {
+    let clock = ManualClock::new();
+    clock.advance(Duration::from_secs(60));
+    let sentinel = Sentinel::builder().clock(clock.clone()).build().ok()?;
+    sentinel.rules().replace("law", rules).ok()?;
+    Some((clock, sentinel))
+}
+
+/// What was decided. Everything is given up at once.
+#[derive(Debug, PartialEq)]
+enum Answer {
+    Admit,
+    Wait(Duration),
+    Block(Option<Duration>),
+}
+
+impl Answer {
+    /// Without when to come again, which is a lower bound.
+    fn kind(self) -> Self {
+        if let Self::Block(_) = self { Self::Block(None) } else { self }
+    }
+}
+
+fn decide(sentinel: &Sentinel, act: &Act) -> Answer {
+    let mut call = Call::new().count(act.count).origin(act.origin);
+    if act.prioritized {
+        call = call.prioritized();
+    }
+    match sentinel.enter_with("r", &call) {
+        Decision::Admit(_) => Answer::Admit,
+        Decision::Wait(reservation) => Answer::Wait(reservation.delay()),
+        Decision::Block(blocked) => Answer::Block(blocked.retry_after()),
+    }
+}
+
+fn play(clock: &ManualClock, sentinel: &Sentinel, acts: &[Act]) -> Vec<Answer> {
+    let decide = |act: &Act| {
+        clock.advance(act.advance);
+        decide(sentinel, act)
+    };
+    acts.iter().map(decide).collect()
+}
+
+pub(crate) fn the_same_calls_get_the_same_answers(rules: Rules, acts: &[Act]) {
+    let (Some((clock, one)), Some((other_clock, other))) = (instance(rules.clone()), instance(rules)) else { return };
+    assert_eq!(play(&clock, &one, acts), play(&other_clock, &other, acts));
+}
+
+pub(crate) fn a_reload_of_equal_rules_changes_nothing(rules: Rules, acts: &[Act]) {
+    let (Some((clock, one)), Some((other_clock, other))) = (instance(rules.clone()), instance(rules.clone())) else {
+        return;
+    };
+    let (before, after) = acts.split_at(acts.len() / 2);
+    assert_eq!(play(&clock, &one, before), play(&other_clock, &other, before));
+    let changes = other.rules().replace("law", rules).expect("valid before, valid again");
+    assert_eq!((changes.added, changes.changed, changes.removed), (0, 0, 0));
+    assert_eq!(play(&clock, &one, after), play(&other_clock, &other, after));
+}
+
+pub(crate) fn a_later_block_gives_everything_back(rules: Rules, acts: &[Act]) {
+    let closed = rules.clone().flow([FlowRule::new("r", 0.0).id("closed")]);
+    let (Some((clock, one)), Some((other_clock, other))) = (instance(closed), instance(rules.clone())) else { return };
+    let (before, after) = acts.split_at(acts.len() / 2);
+    for act in before {
+        clock.advance(act.advance);
+        other_clock.advance(act.advance);
+        let _ = decide(&one, act);
+    }
+    one.rules().replace("law", rules).expect("valid with one more, valid without");
+    let kinds = |answers: Vec<Answer>| answers.into_iter().map(Answer::kind).collect::<Vec<_>>();
+    assert_eq!(kinds(play(&clock, &one, after)), kinds(play(&other_clock, &other, after)));
+}
+
+pub(crate) fn a_rule_is_taken_or_refused_with_fields_that_exist<F: Lawful>(rule: Rule<F>) {
+    let sentinel = Sentinel::default();
+    if let Err(crate::ReplaceError::Invalid(invalid)) = sentinel.rules().replace("law", F::document(rule)) {
+        assert!(!invalid.errors().is_empty());
+        for error in invalid.errors() {
+            assert_eq!(error.family, F::NAME);
+            assert!(!error.field.is_empty() && !error.expected.is_empty(), "{error}");
+        }
+        assert!(sentinel.rules().get("law").is_none(), "nothing changes on an error");
+    }
+}
+
+macro_rules! laws {
+    ($family:ty) => {
+        mod laws {
+            use proptest::prelude::*;
+
+            use super::*;
+            use crate::families::laws::{self, Lawful};
+
+            proptest! {
+                #[test]
+                fn a_rule_is_taken_or_refused_with_fields_that_exist(rule in <$family>::any_rule()) {
+                    laws::a_rule_is_taken_or_refused_with_fields_that_exist::<$family>(rule);
+                }
+
+                #[test]
+                fn the_same_calls_get_the_same_answers(rule in <$family>::any_rule(), acts in laws::acts()) {
+                    laws::the_same_calls_get_the_same_answers(<$family>::document(rule), &acts);
+                }
+
+                #[test]
+                fn a_reload_of_equal_rules_changes_nothing(rule in <$family>::any_rule(), acts in laws::acts()) {
+                    laws::a_reload_of_equal_rules_changes_nothing(<$family>::document(rule), &acts);
+                }
+
+                #[test]
+                fn a_later_block_gives_everything_back(rule in <$family>::any_rule(), acts in laws::acts()) {
+                    laws::a_later_block_gives_everything_back(<$family>::document(rule), &acts);
+                }
+
+                #[cfg(feature = "json")]
+                #[test]
+                fn a_document_survives_being_written_and_read(rule in <$family>::any_rule()) {
+                    let rules = <$family>::document(rule);
+                    if crate::Sentinel::default().rules().replace("law", rules.clone()).is_ok() {
+                        let text = rules.to_text(crate::Format::Json).expect("valid rules can be written");
+                        let parsed = crate::Rules::parse(text.as_bytes(), crate::Format::Json).expect("and read");
+                        prop_assert_eq!(parsed.rules, rules);
+                        prop_assert_eq!(parsed.warnings, vec![]);
+                    }
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use laws;

@@ -1,0 +1,80 @@
+//! Flow control and overload protection for services: the engine.
+//!
+//! A service wraps its calls in *entries* on named *resources*; *rules*, which may change at any time, say how many may
+//! enter. The engine decides and counts. It does no I/O, starts no thread, knows no runtime, and has no global state:
+//! everything hangs on a [`Sentinel`], and two of them share nothing.
+//!
+//! ```
+//! use sentinel_core::{FlowRule, Rules, Sentinel};
+//!
+//! let sentinel = Sentinel::default();
+//! sentinel.rules().replace("code", Rules::new().flow([FlowRule::new("orders", 2.0)]))?;
+//!
+//! let serve = || match sentinel.enter("orders").immediately() {
+//!     Ok(entry) => entry.call(|| Ok::<_, std::io::Error>("served")).unwrap_or("failed"),
+//!     Err(blocked) => { println!("{blocked}"); "refused" }
+//! };
+//! assert_eq!([serve(), serve(), serve()], ["served", "served", "refused"]);
+//! assert_eq!(sentinel.snapshot_of("orders").map(|orders| orders.statistics.second.block), Some(1));
+//! # Ok::<(), sentinel_core::ReplaceError>(())
+//! ```
+//!
+//! # The way of a call
+//!
+//! [`Sentinel::enter`] or [`Resource::enter`] gives a [`Decision`]. [`Decision::immediately`] never waits,
+//! [`Decision::admitted`] waits on any async runtime, [`Decision::admitted_blocking`] blocks the thread. What is admitted
+//! is an [`Entry`]: dropping it ends the call, however that comes about. What is refused is a [`Blocked`], which names the
+//! rule.
+//!
+//! # Testing one's own rules
+//!
+//! Give the instance a [`ManualClock`]: hours pass in no time, and every run is the same.
+//!
+//! # Features
+//!
+//! `json` (default), `yaml` and `toml` read and write rule documents; `quanta` (default) reads time from the processor's
+//! counter; `regex` adds rules on name patterns; `tracing` reports events.
+
+mod blocked;
+mod call;
+mod clock;
+mod decision;
+mod entry;
+mod event;
+mod families;
+mod plan;
+mod registry;
+mod resource;
+mod rules;
+mod sentinel;
+mod signals;
+mod snapshot;
+mod statistics;
+mod sync;
+
+#[cfg(feature = "quanta")]
+pub use clock::TscClock;
+#[cfg(feature = "tracing")]
+pub use event::trace;
+#[cfg(feature = "json")]
+pub use rules::Parsed;
+pub use self::{
+    blocked::Blocked,
+    call::{Arg, Call},
+    clock::{Clock, ManualClock, SystemClock},
+    decision::{Decision, Reservation},
+    entry::Entry,
+    event::{Event, Subscription},
+    families::{
+        FAMILIES, Family, Rules,
+        flow::{Behavior, Flow, FlowParams, FlowRule, MemoryAdaptive, OriginSelector, Strategy, Window},
+    },
+    resource::{Direction, Kind, Resource, Target},
+    rules::{
+        Changes, Format, InvalidDocument, InvalidRule, InvalidRules, Problem, ReplaceError, Rule, RuleSet, Selector, Warning,
+    },
+    sentinel::{BuildError, Builder, Sentinel},
+    signals::Signals,
+    snapshot::{Capacity, ResourceSnapshot, RuleSnapshot, Snapshot},
+    statistics::{Outcome, Percentiles, ResponseTimes, Statistics, Totals, Traffic},
+};

@@ -1,0 +1,366 @@
+//! All resources of an instance, and the rules in force on them.
+//!
+//! Names are looked up in a concurrent map without a lock. Everything that changes the map or the rules (a new resource, a
+//! reload) holds one lock, so that a resource is always built from the rules in force.
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::{
+    call::Call,
+    clock::{Time, saturating_nanos},
+    decision::Decision,
+    event::{Event, Listeners},
+    families::{Part, Rules, Stages, Table},
+    plan,
+    resource::{Core, Direction, Slot, Target},
+    rules::{Changes, InvalidRules, Parts, ReplaceError},
+    sentinel::Builder,
+    signals::Signals,
+    snapshot::{Capacity, ResourceSnapshot, Snapshot},
+    statistics::Node,
+    sync::{counter::Counter, flag::Flag, moment::Moment},
+};
+
+/// How long a resource must have been without a call before it may be given up: as long as its statistics reach back.
+const IDLE: Duration = Duration::from_secs(60);
+/// Resources looked at for one that is idle, for each new one at the bound.
+const CANDIDATES: usize = 16;
+/// How long a search for an idle resource that found none is believed.
+const FULL: Duration = Duration::from_millis(10);
+/// Shared resources that may exist for different combinations of patterns.
+const MAX_SHARED: usize = 256;
+/// The name of the resource that names past the bound share.
+const SHARED: &str = "__other__";
+
+/// Which patterns a name matches.
+type Matching = Vec<(usize, usize)>;
+type Slots = papaya::HashMap<Arc<str>, Arc<Slot>, RandomState>;
+
+pub(crate) struct Registry {
+    time: Time,
+    max_resources: usize,
+    buckets_per_second: u32,
+    signals: Arc<Signals>,
+    listeners: Listeners,
+    inbound: Arc<Node>,
+    slots: Slots,
+    /// Shared resources by what their names match.
+    shared: papaya::HashMap<Matching, Arc<Slot>, RandomState>,
+    /// The rules in force; written under the lock of `state`.
+    table: ArcSwap<Table>,
+    /// Until when the search for an idle resource is not worth while.
+    full: Moment,
+    evicted: Counter,
+    overflowed: Counter,
+    state: Mutex<State>,
+}
+
+/// What changes under the lock.
+#[derive(Default)]
+struct State {
+    parts: Parts,
+    /// Resources that no rule names, in the order in which they are looked at for eviction.
+    evictable: Vec<Arc<Slot>>,
+    hand: usize,
+    created: u64,
+}
+
+impl Registry {
+    pub(crate) fn new(builder: Builder) -> Self {
+        // Memory of a resource that is given up is freed at once: the map must not collect it in batches.
+        let collector = || seize::Collector::new().batch_size(1);
+        Self {
+            time: builder.time.unwrap_or_else(Time::fastest),
+            max_resources: builder.max_resources,
+            buckets_per_second: builder.buckets_per_second,
+            signals: Arc::default(),
+            listeners: Listeners::default(),
+            inbound: Arc::new(Node::new(builder.buckets_per_second)),
+            slots: papaya::HashMap::builder().hasher(RandomState::default()).collector(collector()).build(),
+            shared: papaya::HashMap::builder().hasher(RandomState::default()).collector(collector()).build(),
+            table: ArcSwap::default(),
+            full: Moment::default(),
+            evicted: Counter::default(),
+            overflowed: Counter::default(),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
+    pub(crate) fn listeners(&self) -> &Listeners {
+        &self.listeners
+    }
+
+    #[inline(always)]
+    pub(crate) fn enter(&self, target: Target<'_>, call: &Call<'_>) -> Decision {
+        let slots = self.slots.pin();
+        if let Some(slot) = slots.get(target.name)
+            && let Some(decision) = slot.enter_unless_evicted(call)
+        {
+            return decision;
+        }
+        drop(slots);
+        self.resource_anew(target).enter(call)
+    }
+
+    /// The resource of this name, made if it is new.
+    pub(crate) fn resource(&self, target: Target<'_>) -> Arc<Slot> {
+        if let Some(slot) = self.slots.pin().get(target.name) {
+            let slot = Arc::clone(slot);
+            Flag::settle();
+            if !slot.is_evicted() {
+                return slot;
+            }
+        }
+        self.resource_anew(target)
+    }
+
+    #[cold]
+    fn resource_anew(&self, target: Target<'_>) -> Arc<Slot> {
+        let now = self.time.now();
+        if self.full.is_ahead(now) {
+            let table = self.table.load();
+            if !table.names(target.name)
+                && let Some(slot) = self.shared.pin().get(&table.matching(target.name))
+            {
+                self.overflowed.add(1);
+                return Arc::clone(slot);
+            }
+        }
+        let mut state = self.state.lock();
+        if let Some(slot) = self.slots.pin().get(target.name) {
+            return Arc::clone(slot);
+        }
+        let table = self.table.load_full();
+        let named = table.names(target.name);
+        let mut evicted = None;
+        if !named && state.evictable.len() >= self.max_resources {
+            evicted = self.evict(&mut state, now);
+            if evicted.is_none() {
+                let first = !self.full.is_ahead(now);
+                self.full.set(now.saturating_add(saturating_nanos(FULL)));
+                self.overflowed.add(1);
+                let slot = self.shared_slot(&mut state, &table, target);
+                drop(state);
+                if first {
+                    let max_resources = self.max_resources;
+                    self.listeners.tell(&Event::ResourcesFull { resource: target.name, max_resources });
+                }
+                return slot;
+            }
+        }
+        let slot = self.create(&mut state, &table, target, |_| target.name.into());
+        self.slots.pin().insert(Arc::clone(&slot.core.name), Arc::clone(&slot));
+        if !named {
+            state.evictable.push(Arc::clone(&slot));
+        }
+        drop(state);
+        if let Some(evicted) = evicted {
+            self.listeners.tell(&Event::ResourceEvicted { resource: &evicted.core.name });
+        }
+        slot
+    }
+
+    fn create(
+        &self,
+        state: &mut State,
+        table: &Table,
+        target: Target<'_>,
+        name: impl FnOnce(&Stages) -> Arc<str>,
+    ) -> Arc<Slot> {
+        let stages = table.stages(target.name, None, &self.signals);
+        let core = Core {
+            number: state.created,
+            name: name(&stages),
+            direction: target.direction,
+            kind: target.kind,
+            time: self.time.clone(),
+            node: Node::new(self.buckets_per_second),
+            inbound: (target.direction == Direction::Inbound).then(|| Arc::clone(&self.inbound)),
+        };
+        state.created += 1;
+        Arc::new(Slot::new(core, target.name, stages))
+    }
+
+    /// Gives up the resource that was used longest ago, of a few that are idle.
+    fn evict(&self, state: &mut State, now: u64) -> Option<Arc<Slot>> {
+        let len = state.evictable.len();
+        let mut oldest: Option<(u64, usize)> = None;
+        for step in 0..CANDIDATES.min(len) {
+            let index = (state.hand + step) % len;
+            let slot = state.evictable.get(index)?;
+            let last = slot.core.node.last_active();
+            if is_idle(slot, KEPT, now) && oldest.is_none_or(|(before, _)| last < before) {
+                oldest = Some((last, index));
+            }
+        }
+        state.hand = (state.hand + CANDIDATES) % len.max(1);
+        let (_, index) = oldest?;
+        let slot = Arc::clone(state.evictable.get(index)?);
+        // A call that found the resource in the map may be entering now, or somebody may be taking a handle. Either they
+        // see the mark and look again, or we see what they took.
+        slot.set_evicted(true);
+        Flag::settle();
+        if is_idle(&slot, KEPT + 1, now) {
+            state.evictable.swap_remove(index);
+            self.slots.pin().remove(&*slot.core.name);
+            self.evicted.add(1);
+            Some(slot)
+        } else {
+            slot.set_evicted(false);
+            None
+        }
+    }
+
+    /// The resource that a name past the bound shares with all names that match the same patterns.
+    fn shared_slot(&self, state: &mut State, table: &Table, target: Target<'_>) -> Arc<Slot> {
+        let matching = table.matching(target.name);
+        let shared = self.shared.pin();
+        if let Some(slot) = shared.get(&matching) {
+            return Arc::clone(slot);
+        }
+        if shared.len() >= MAX_SHARED
+            && let Some((_, slot)) = shared.iter().find(|(key, _)| key.first() == matching.first())
+        {
+            return Arc::clone(slot);
+        }
+        let slot = self.create(state, table, target, |stages| match stages.snapshot().first() {
+            Some(rule) => format!("{SHARED}:{}", rule.id).into(),
+            None => SHARED.into(),
+        });
+        shared.insert(matching, Arc::clone(&slot));
+        slot
+    }
+
+    pub(crate) fn replace(&self, source: &str, rules: Rules) -> Result<Changes, ReplaceError> {
+        let result = self.put_in_force(source, rules);
+        match &result {
+            Ok(changes) => self.listeners.tell(&Event::RulesReplaced { source, changes: *changes }),
+            Err(error) => self.listeners.tell(&Event::RulesRefused { source, error }),
+        }
+        result
+    }
+
+    pub(crate) fn clear(&self, source: &str) -> Changes {
+        // No rules are always valid, and fewer patterns never too large.
+        self.replace(source, Rules::new()).unwrap_or_default()
+    }
+
+    fn put_in_force(&self, source: &str, rules: Rules) -> Result<Changes, ReplaceError> {
+        let errors = rules.validate();
+        if !errors.is_empty() {
+            return Err(InvalidRules::new(errors).into());
+        }
+        let mut state = self.state.lock();
+        let place = state.parts.iter().position(|(name, _)| &**name == source);
+        let (name, before) = match place.and_then(|place| state.parts.get(place)) {
+            Some((name, part)) => (Arc::clone(name), Some(part)),
+            None => (Arc::from(source), None),
+        };
+        let mut changes = Changes::default();
+        let part = Part::compile(&name, rules, before, &mut changes);
+        let mut parts: Vec<&Part> = state.parts.iter().map(|(_, part)| part).collect();
+        match place.and_then(|place| parts.get_mut(place)) {
+            Some(slot) => *slot = &part,
+            None => parts.push(&part),
+        }
+        let new = Arc::new(Table::of(&parts)?);
+        match place.and_then(|place| state.parts.get_mut(place)) {
+            Some((_, slot)) => *slot = part,
+            None => state.parts.push((name, part)),
+        }
+        let old = self.table.swap(Arc::clone(&new));
+        self.apply(&mut state, &old, &new);
+        Ok(changes)
+    }
+
+    /// Brings every resource under the new rules.
+    fn apply(&self, state: &mut State, old: &Table, new: &Table) {
+        let replan = |slot: &Slot| {
+            if !new.agrees_on(old, &slot.chosen_by) {
+                slot.replan(|before| new.stages(&slot.chosen_by, Some(before), &self.signals));
+            }
+        };
+        let slots = self.slots.pin();
+        state.evictable.clear();
+        for slot in slots.values() {
+            replan(slot);
+            if !new.names(&slot.core.name) {
+                state.evictable.push(Arc::clone(slot));
+            }
+        }
+        // The positions of patterns have changed, so the keys have.
+        let shared = self.shared.pin();
+        let kept: HashMap<Matching, Arc<Slot>> =
+            shared.values().map(|slot| (new.matching(&slot.chosen_by), Arc::clone(slot))).collect();
+        shared.clear();
+        for (matching, slot) in kept {
+            replan(&slot);
+            shared.insert(matching, slot);
+        }
+        self.full.set(0);
+        plan::sweep();
+    }
+
+    pub(crate) fn parts(&self) -> PartsGuard<'_> {
+        MutexGuard::map(self.state.lock(), |state| &mut state.parts)
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let slots = self.slots.pin();
+        let shared = self.shared.pin();
+        let mut resources: Vec<ResourceSnapshot> =
+            slots.values().chain(shared.values()).map(|slot| slot.snapshot()).collect();
+        resources.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Snapshot { resources, inbound: self.inbound.snapshot(self.time.now()), capacity: self.capacity() }
+    }
+
+    pub(crate) fn snapshot_of(&self, resource: &str) -> Option<ResourceSnapshot> {
+        self.slots.pin().get(resource).map(|slot| slot.snapshot())
+    }
+
+    fn capacity(&self) -> Capacity {
+        Capacity {
+            resources: self.state.lock().evictable.len(),
+            max_resources: self.max_resources,
+            evicted: self.evicted.get(),
+            overflowed: self.overflowed.get(),
+        }
+    }
+}
+
+pub(crate) type PartsGuard<'a> = parking_lot::MappedMutexGuard<'a, Parts>;
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        for slot in self.slots.pin().values().chain(self.shared.pin().values()) {
+            slot.retire();
+        }
+        plan::sweep();
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sentinel").field("capacity", &self.capacity()).finish_non_exhaustive()
+    }
+}
+
+/// References to a slot that are not handles: the map's and the list's.
+const KEPT: usize = 2;
+
+/// Whether giving the resource up loses nothing, and nobody holds a handle on it.
+fn is_idle(slot: &Arc<Slot>, kept: usize, now: u64) -> bool {
+    let node = &slot.core.node;
+    Arc::strong_count(slot) <= kept
+        && node.in_flight() == 0
+        && now.saturating_sub(node.last_active()) >= saturating_nanos(IDLE)
+        && slot.plan().stages.is_idle(now)
+}

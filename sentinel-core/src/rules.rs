@@ -1,0 +1,33 @@
+//! Rules: documents, what may be wrong with them, and how they are put in force.
+
+mod compiled;
+#[cfg(feature = "json")]
+mod document;
+#[cfg(feature = "json")]
+mod fields;
+mod format;
+mod invalid;
+mod pattern;
+mod rule;
+mod set;
+#[cfg(test)]
+mod tests;
+
+#[cfg(feature = "json")]
+pub use self::document::Parsed;
+pub use self::{
+    format::Format,
+    invalid::{InvalidDocument, InvalidRule, InvalidRules, Problem, Warning},
+    rule::{Rule, Selector},
+    set::{Changes, ReplaceError, RuleSet},
+};
+pub(crate) use self::{
+    compiled::{Compiled, FamilyTable, compile_family},
+    invalid::{Report, validate_family},
+    set::Parts,
+};
+#[cfg(feature = "json")]
+pub(crate) use self::{
+    document::{Reading, read_family, write_family},
+    fields::{Fields, Writer},
+};

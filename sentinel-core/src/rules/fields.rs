@@ -1,0 +1,199 @@
+//! The fields of one rule in a document: read one by one, so that every error is found and every field is known.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::{
+    Report, Warning,
+    invalid::{Problem, Quoted},
+};
+
+/// The fields of one rule.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    pub(crate) report: Report<'a>,
+    warnings: &'a mut Vec<Warning>,
+    map: &'a Map<String, Value>,
+    /// The fields that were asked for.
+    known: Vec<&'static str>,
+    place: Place,
+}
+
+/// Which rule it is, for warnings.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) family: &'static str,
+    pub(crate) index: usize,
+    pub(crate) resource: String,
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn new(
+        map: &'a Map<String, Value>,
+        report: Report<'a>,
+        warnings: &'a mut Vec<Warning>,
+        place: Place,
+    ) -> Self {
+        Self { report, warnings, map, known: Vec::new(), place }
+    }
+
+    /// A field that has to be there.
+    pub(crate) fn required<T>(&mut self, name: &'static str, value: Option<T>) -> Option<T> {
+        if value.is_none() && matches!(self.map.get(name), None | Some(Value::Null)) {
+            self.report.invalid(name, "missing", "it has to be there");
+        }
+        value
+    }
+
+    /// A number.
+    pub(crate) fn number(&mut self, name: &'static str) -> Option<f64> {
+        let value = self.get(name)?;
+        let number = value.as_f64();
+        self.typed(name, value, number, "it is a number")
+    }
+
+    /// A whole number from 0.
+    pub(crate) fn unsigned(&mut self, name: &'static str) -> Option<u64> {
+        let value = self.get(name)?;
+        let whole = |number: &f64| *number >= 0.0 && number.fract() == 0.0 && *number < 1e19;
+        let number = value.as_u64().or_else(|| value.as_f64().filter(whole).map(|number| number as u64));
+        self.typed(name, value, number, "it is a whole number of at least 0")
+    }
+
+    /// A truth value.
+    pub(crate) fn boolean(&mut self, name: &'static str) -> Option<bool> {
+        let value = self.get(name)?;
+        self.typed(name, value, value.as_bool(), "it is true or false")
+    }
+
+    /// A text.
+    pub(crate) fn string(&mut self, name: &'static str) -> Option<String> {
+        let value = self.get(name)?;
+        self.typed(name, value, value.as_str().map(str::to_owned), "it is a text")
+    }
+
+    /// A duration in milliseconds, with fractions.
+    pub(crate) fn millis(&mut self, name: &'static str) -> Option<Duration> {
+        self.duration(name, 1e3, "it is a number of milliseconds")
+    }
+
+    /// A duration in seconds, with fractions.
+    pub(crate) fn seconds(&mut self, name: &'static str) -> Option<Duration> {
+        self.duration(name, 1.0, "it is a number of seconds")
+    }
+
+    fn duration(&mut self, name: &'static str, per_second: f64, expected: &'static str) -> Option<Duration> {
+        let value = self.get(name)?;
+        let duration = value.as_f64().and_then(|number| {
+            // To the nanosecond, so that what was written as a fraction is read as what it was.
+            let nanos = (number / per_second * 1e9).round();
+            (0.0..=1.8e19).contains(&nanos).then(|| Duration::from_nanos(nanos as u64))
+        });
+        self.typed(name, value, duration, expected)
+    }
+
+    /// One of a few words.
+    pub(crate) fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&'static str, T)]) -> Option<T> {
+        let value = self.get(name)?;
+        let chosen = value.as_str().and_then(|text| choices.iter().find(|(word, _)| *word == text));
+        let words: Vec<&'static str> = choices.iter().map(|(word, _)| *word).collect();
+        let mut expected = format!("it is one of {}", words.join(", "));
+        if let Some(word) = value.as_str().and_then(|text| suggest(text, &words)) {
+            expected = format!("{expected}; did you mean `{word}`?");
+        }
+        self.typed(name, value, chosen.map(|(_, chosen)| *chosen), expected)
+    }
+
+    /// Notes that a field is there that means nothing beside the others.
+    pub(crate) fn unused(&mut self, name: &'static str, needs: &'static str) {
+        if self.get(name).is_some() {
+            self.warn(name.to_owned(), Problem::Unused { needs });
+        }
+    }
+
+    /// Notes the fields that nobody asked for.
+    pub(crate) fn finish(mut self) {
+        let unknown = self.map.keys().filter(|name| !self.known.contains(&name.as_str()));
+        let odd: Vec<(String, Problem)> = unknown
+            .map(|name| (name.clone(), Problem::Unknown { suggestion: suggest(name, &self.known) }))
+            .collect();
+        for (name, problem) in odd {
+            self.warn(name, problem);
+        }
+    }
+
+    fn warn(&mut self, field: String, problem: Problem) {
+        let Place { family, index, resource } = self.place.clone();
+        self.warnings.push(Warning { family, index, resource, field, problem });
+    }
+
+    fn get(&mut self, name: &'static str) -> Option<&'a Value> {
+        if !self.known.contains(&name) {
+            self.known.push(name);
+        }
+        self.map.get(name).filter(|value| !value.is_null())
+    }
+
+    fn typed<T>(
+        &mut self,
+        name: &'static str,
+        value: &Value,
+        read: Option<T>,
+        expected: impl Into<String>,
+    ) -> Option<T> {
+        if read.is_none() {
+            match value {
+                Value::String(text) => self.report.invalid(name, Quoted(text), expected),
+                other => self.report.invalid(name, other, expected),
+            }
+        }
+        read
+    }
+}
+
+/// The known word that a misspelt one may be meant to be.
+pub(crate) fn suggest(word: &str, known: &[&'static str]) -> Option<&'static str> {
+    let plain = |text: &str| text.chars().filter(|c| !matches!(c, '_' | '-')).collect::<String>().to_lowercase();
+    // Comparing takes time by the product of the lengths.
+    if word.len() > 64 {
+        return None;
+    }
+    let word = plain(word);
+    let near = known.iter().map(|name| (strsim::jaro_winkler(&word, &plain(name)), *name));
+    near.filter(|(similarity, _)| *similarity > 0.85).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+}
+
+/// Writes the fields of one rule.
+#[derive(Debug, Default)]
+pub struct Writer(Map<String, Value>);
+
+impl Writer {
+    /// Writes a field.
+    pub(crate) fn field(&mut self, name: &'static str, value: impl Into<Value>) {
+        self.0.insert(name.to_owned(), value.into());
+    }
+
+    /// Writes a number, as a whole one where it is.
+    pub(crate) fn number(&mut self, name: &'static str, value: f64) {
+        if value.fract() == 0.0 && value.abs() < 9e15 {
+            self.field(name, value as i64);
+        } else {
+            self.field(name, value);
+        }
+    }
+
+    /// Writes a duration in milliseconds.
+    pub(crate) fn millis(&mut self, name: &'static str, value: Duration) {
+        self.number(name, value.as_nanos() as f64 / 1e6);
+    }
+
+    /// Writes a duration in seconds.
+    pub(crate) fn seconds(&mut self, name: &'static str, value: Duration) {
+        self.number(name, value.as_nanos() as f64 / 1e9);
+    }
+
+    pub(crate) fn finish(self) -> Value {
+        Value::Object(self.0)
+    }
+}

@@ -1,0 +1,268 @@
+//! What may be wrong with rules: errors that name rule, field, value, and what would be right.
+
+use std::{collections::HashSet, fmt};
+
+use super::{Format, Rule, Selector};
+use crate::families::{Family, Params as _};
+
+/// The longest name of a rule, in characters.
+const MAX_ID: usize = 128;
+/// The longest name of a resource, in bytes.
+const MAX_RESOURCE: usize = 512;
+/// Characters of a value that a message shows.
+const MAX_SHOWN: usize = 100;
+/// Errors that the message of a whole document shows.
+const MAX_LISTED: usize = 20;
+
+/// One thing that is wrong with one rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InvalidRule {
+    /// The family, as in documents.
+    pub family: &'static str,
+    /// The position of the rule in its family's list, from 0.
+    pub index: usize,
+    /// The name of the rule, if it has one.
+    pub id: Option<String>,
+    /// The resource that the rule is about, as far as it could be read.
+    pub resource: String,
+    /// The field, as in documents.
+    pub field: &'static str,
+    /// What it holds, cut to a hundred characters.
+    pub value: String,
+    /// What would be right.
+    pub expected: String,
+}
+
+impl fmt::Display for InvalidRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} rule {}", self.family, self.index + 1)?;
+        if let Some(id) = &self.id {
+            write!(f, " `{}`", Short(id))?;
+        }
+        if !self.resource.is_empty() {
+            write!(f, " for `{}`", Short(&self.resource))?;
+        }
+        write!(f, ": {} is {}, but {}", self.field, self.value, self.expected)
+    }
+}
+
+impl std::error::Error for InvalidRule {}
+
+/// Everything that is wrong with the rules of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidRules {
+    errors: Vec<InvalidRule>,
+}
+
+impl InvalidRules {
+    pub(crate) fn new(errors: Vec<InvalidRule>) -> Self {
+        Self { errors }
+    }
+
+    /// All errors, in the order of the rules.
+    pub fn errors(&self) -> &[InvalidRule] {
+        &self.errors
+    }
+}
+
+impl fmt::Display for InvalidRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.errors {
+            [only] => return only.fmt(f),
+            errors => write!(f, "{} errors", errors.len())?,
+        }
+        for error in self.errors.iter().take(MAX_LISTED) {
+            write!(f, "\n{error}")?;
+        }
+        match self.errors.len().checked_sub(MAX_LISTED) {
+            Some(more @ 1..) => write!(f, "\nand {more} more"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for InvalidRules {}
+
+/// A document that cannot be read as rules.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidDocument {
+    /// There is nothing in it.
+    #[error("the document is empty; no rules are written as {{}}")]
+    Empty,
+    /// It is not of its format.
+    #[error("the document is not {format}: {message}")]
+    Syntax {
+        /// The format that it was read as.
+        format: Format,
+        /// What the parser says, with the place.
+        message: String,
+    },
+    /// Its top level is something else than families with their rules.
+    #[error("the document is {found}, but rules are an object of families, such as {{\"flow\": [..]}}")]
+    Shape {
+        /// What it is.
+        found: String,
+    },
+    /// Some rules are invalid.
+    #[error(transparent)]
+    Rules(#[from] InvalidRules),
+    /// The format needs a feature that is off.
+    #[error("reading and writing {format} needs the feature `{feature}`")]
+    FeatureOff {
+        /// The format.
+        format: Format,
+        /// The feature of this crate.
+        feature: &'static str,
+    },
+}
+
+/// Something odd in a document that is no error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Warning {
+    /// The family; empty for the top level of the document.
+    pub family: &'static str,
+    /// The position of the rule in its family's list, from 0.
+    pub index: usize,
+    /// The resource that the rule is about.
+    pub resource: String,
+    /// The field, as the document has it.
+    pub field: String,
+    /// What is odd about it.
+    pub problem: Problem,
+}
+
+/// What is odd about a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// Nothing of this name is known.
+    Unknown {
+        /// What it may be meant to be.
+        suggestion: Option<&'static str>,
+    },
+    /// It is known, but means nothing beside what else the rule says.
+    Unused {
+        /// What it would need.
+        needs: &'static str,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.family.is_empty() {
+            write!(f, "unknown family `{}`", Short(&self.field))?;
+        } else {
+            write!(f, "{} rule {} for `{}`: ", self.family, self.index + 1, Short(&self.resource))?;
+            match self.problem {
+                Problem::Unknown { .. } => write!(f, "unknown field `{}`", Short(&self.field))?,
+                Problem::Unused { needs } => write!(f, "`{}` means nothing without {needs}", self.field)?,
+            }
+        }
+        match self.problem {
+            Problem::Unknown { suggestion: Some(known) } => write!(f, ", did you mean `{known}`?"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Collects what is wrong with one rule.
+#[derive(Debug)]
+pub struct Report<'a> {
+    errors: &'a mut Vec<InvalidRule>,
+    first: usize,
+    family: &'static str,
+    index: usize,
+    id: Option<String>,
+    resource: String,
+}
+
+impl<'a> Report<'a> {
+    pub(crate) fn new(
+        errors: &'a mut Vec<InvalidRule>,
+        family: &'static str,
+        index: usize,
+        id: Option<String>,
+        resource: String,
+    ) -> Self {
+        Self { first: errors.len(), errors, family, index, id, resource }
+    }
+
+    /// Notes that a field is wrong; only the first error of a field counts.
+    pub(crate) fn invalid(&mut self, field: &'static str, value: impl fmt::Display, expected: impl Into<String>) {
+        let known = self.errors.get(self.first..).unwrap_or_default();
+        if known.iter().any(|error| error.field == field) {
+            return;
+        }
+        self.errors.push(InvalidRule {
+            family: self.family,
+            index: self.index,
+            id: self.id.clone(),
+            resource: self.resource.clone(),
+            field,
+            value: Short(&value.to_string()).to_string(),
+            expected: expected.into(),
+        });
+    }
+
+    /// The resource that the rule is about.
+    pub(crate) fn resource(&self) -> &str {
+        &self.resource
+    }
+
+    /// Checks everything that a rule says; `ids` are the names of the rules before it.
+    pub(crate) fn check<F: Family>(&mut self, rule: &Rule<F>, ids: &mut HashSet<String>) {
+        if let Some(id) = &rule.id {
+            if id.trim().is_empty() || id.chars().count() > MAX_ID || id.chars().any(char::is_control) {
+                let expected = format!("a name has 1 to {MAX_ID} characters, and no control characters");
+                self.invalid("id", Quoted(id), expected);
+            } else if !ids.insert(id.clone()) {
+                self.invalid("id", Quoted(id), "another rule of the family has this name");
+            }
+        }
+        let resource = rule.resource.as_str();
+        if resource.trim().is_empty() || resource.len() > MAX_RESOURCE {
+            let expected = format!("the name of a resource has 1 to {MAX_RESOURCE} bytes, not only blanks");
+            self.invalid("resource", Quoted(resource), expected);
+        } else if let Selector::Pattern(pattern) = &rule.resource
+            && let Err(message) = super::pattern::check(pattern)
+        {
+            self.invalid("resource", Quoted(pattern), message);
+        }
+        rule.params.validate(self);
+    }
+}
+
+/// Checks the rules of one family.
+pub(crate) fn validate_family<F: Family>(rules: &[Rule<F>]) -> Vec<InvalidRule> {
+    let mut errors = Vec::new();
+    let mut ids = HashSet::new();
+    for (index, rule) in rules.iter().enumerate() {
+        let resource = rule.resource.as_str().to_owned();
+        Report::new(&mut errors, F::NAME, index, rule.id.clone(), resource).check(rule, &mut ids);
+    }
+    errors
+}
+
+/// Text cut to what a message can hold.
+pub(crate) struct Short<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Short<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(MAX_SHOWN) {
+            Some((end, _)) => write!(f, "{}…", self.0.get(..end).unwrap_or_default()),
+            None => f.write_str(self.0),
+        }
+    }
+}
+
+/// Text as a document would have it.
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}

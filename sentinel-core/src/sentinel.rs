@@ -1,0 +1,168 @@
+use std::{fmt, sync::Arc};
+
+use crate::{
+    call::Call,
+    clock::{Clock, Time},
+    decision::Decision,
+    event::{Event, Subscription},
+    registry::Registry,
+    resource::{Resource, Target},
+    rules::RuleSet,
+    signals::Signals,
+    snapshot::{ResourceSnapshot, Snapshot},
+};
+
+/// An instance: resources with their statistics, the rules in force on them, and a clock.
+///
+/// Clones are handles on the same instance; two instances share nothing. An instance starts no thread and no task, and
+/// dropping its last handle frees it (calls that are inside keep what they need until they end).
+///
+/// # Example
+///
+/// ```
+/// use sentinel_core::{FlowRule, Rules, Sentinel};
+///
+/// let sentinel = Sentinel::default();
+/// sentinel.rules().replace("code", Rules::new().flow([FlowRule::new("orders", 100.0)]))?;
+///
+/// match sentinel.enter("orders").immediately() {
+///     Ok(_entry) => { /* serve */ }
+///     Err(blocked) => println!("{blocked}"),
+/// }
+/// # Ok::<(), sentinel_core::ReplaceError>(())
+/// ```
+#[derive(Clone)]
+pub struct Sentinel(Arc<Registry>);
+
+impl Sentinel {
+    /// Sets up an instance.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The resource of this name: a handle to keep, for entering without a look-up.
+    ///
+    /// # Cost
+    ///
+    /// A look-up in a map; a new resource takes about 2 KiB, and 10 KiB more once it has traffic.
+    pub fn resource<'a>(&self, target: impl Into<Target<'a>>) -> Resource {
+        Resource(self.0.resource(target.into()))
+    }
+
+    /// Asks to enter a resource by name, for one permit.
+    #[inline]
+    pub fn enter<'a>(&self, target: impl Into<Target<'a>>) -> Decision {
+        self.0.enter(target.into(), Call::PLAIN)
+    }
+
+    /// Asks to enter a resource by name, saying more about the call.
+    #[inline]
+    pub fn enter_with<'a>(&self, target: impl Into<Target<'a>>, call: &Call<'_>) -> Decision {
+        self.0.enter(target.into(), call)
+    }
+
+    /// The rules: to put in force, to read, to clear.
+    pub fn rules(&self) -> RuleSet<'_> {
+        RuleSet::new(&self.0)
+    }
+
+    /// What the machine tells, for rules that adapt to it.
+    pub fn signals(&self) -> &Signals {
+        self.0.signals()
+    }
+
+    /// The numbers of everything.
+    pub fn snapshot(&self) -> Snapshot {
+        self.0.snapshot()
+    }
+
+    /// The numbers of one resource, if it exists.
+    pub fn snapshot_of(&self, resource: &str) -> Option<ResourceSnapshot> {
+        self.0.snapshot_of(resource)
+    }
+
+    /// Calls `listener` on every [`Event`], on the thread on which it happens and outside of any lock.
+    pub fn subscribe(&self, listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Subscription {
+        self.0.listeners().subscribe(listener)
+    }
+}
+
+impl Default for Sentinel {
+    /// An instance with the defaults of [`Builder`].
+    fn default() -> Self {
+        Self(Arc::new(Registry::new(Builder::default())))
+    }
+}
+
+impl fmt::Debug for Sentinel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Sets up an instance.
+#[derive(Debug)]
+pub struct Builder {
+    pub(crate) time: Option<Time>,
+    pub(crate) max_resources: usize,
+    pub(crate) buckets_per_second: u32,
+}
+
+impl Builder {
+    /// The clock; by default the fastest that is built in.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.time = Some(clock.into_time());
+        self
+    }
+
+    /// How many resources there may be whose names no rule names; default 6,000.
+    ///
+    /// At the bound, the idle resource that was used longest ago makes room for a new one. Idle means: no handle on it,
+    /// no call inside, none for a minute, and no rule (also by pattern) that would forget something. Where none is
+    /// idle, the new name shares the statistics and the rules of one resource with all names that match the same
+    /// patterns: `__other__`, or `__other__:` and the name of the first rule whose pattern matches. Resources that a rule names
+    /// always find room.
+    #[must_use]
+    pub fn max_resources(mut self, max: usize) -> Self {
+        self.max_resources = max;
+        self
+    }
+
+    /// How many buckets the last second has in the statistics; default 10. A divisor of 1,000 of at most 100.
+    #[must_use]
+    pub fn buckets_per_second(mut self, buckets: u32) -> Self {
+        self.buckets_per_second = buckets;
+        self
+    }
+
+    /// Makes the instance.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is out of its range.
+    pub fn build(self) -> Result<Sentinel, BuildError> {
+        if !(1..=100).contains(&self.buckets_per_second) || 1_000 % self.buckets_per_second != 0 {
+            return Err(BuildError::Buckets { given: self.buckets_per_second });
+        }
+        Ok(Sentinel(Arc::new(Registry::new(self))))
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self { time: None, max_resources: 6_000, buckets_per_second: 10 }
+    }
+}
+
+/// A setting that no instance can have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The buckets do not divide a second.
+    #[error("buckets_per_second is {given}, but it is a divisor of 1,000 from 1 to 100")]
+    Buckets {
+        /// What was asked for.
+        given: u32,
+    },
+}

@@ -1,0 +1,166 @@
+//! Rules that change while calls run.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use sentinel_core::{Decision, Event, FlowRule, ManualClock, ReplaceError, Rules, Sentinel};
+
+fn instance() -> (ManualClock, Sentinel) {
+    let clock = ManualClock::new();
+    clock.advance(Duration::from_secs(60));
+    let sentinel = Sentinel::builder().clock(clock.clone()).build().expect("valid");
+    (clock, sentinel)
+}
+
+fn put(sentinel: &Sentinel, rules: impl IntoIterator<Item = FlowRule>) {
+    sentinel.rules().replace("code", Rules::new().flow(rules)).expect("valid");
+}
+
+fn admitted(sentinel: &Sentinel, tries: usize) -> usize {
+    (0..tries).filter(|_| sentinel.enter("r").immediately().is_ok()).count()
+}
+
+#[test]
+fn rules_act_on_resources_that_are_there_already() {
+    let (_clock, sentinel) = instance();
+    assert_eq!(admitted(&sentinel, 5), 5);
+    put(&sentinel, [FlowRule::new("r", 2.0)]);
+    assert_eq!(admitted(&sentinel, 5), 2);
+    put(&sentinel, []);
+    assert_eq!(admitted(&sentinel, 5), 5);
+}
+
+#[test]
+fn a_change_of_the_threshold_alone_keeps_what_was_used() {
+    for make in [FlowRule::new, |name, threshold| FlowRule::new(name, threshold).aligned()] as [fn(&'static str, f64) -> FlowRule; 2] {
+        let (_clock, sentinel) = instance();
+        put(&sentinel, [make("r", 3.0)]);
+        assert_eq!(admitted(&sentinel, 2), 2);
+        put(&sentinel, [make("r", 5.0)]);
+        assert_eq!(admitted(&sentinel, 9), 3);
+        put(&sentinel, [make("r", 1.0)]);
+        assert_eq!(admitted(&sentinel, 9), 0);
+        put(&sentinel, [make("r", 7.0)]);
+        assert_eq!(admitted(&sentinel, 9), 2);
+    }
+}
+
+#[test]
+fn a_call_inside_goes_on_under_its_own_rules() {
+    let (_clock, sentinel) = instance();
+    put(&sentinel, [FlowRule::new("r", 5.0)]);
+    let inside = sentinel.enter("r").immediately().expect("five are free");
+    put(&sentinel, [FlowRule::new("r", 0.0)]);
+    assert_eq!(admitted(&sentinel, 1), 0);
+    drop(inside);
+    assert_eq!(sentinel.resource("r").in_flight(), 0);
+}
+
+#[test]
+fn a_call_that_waits_across_a_reload_gives_back_to_the_rule_it_waits_for() {
+    let (clock, sentinel) = instance();
+    put(&sentinel, [FlowRule::new("r", 10.0).throttle(Duration::from_secs(1))]);
+    assert_eq!(admitted(&sentinel, 1), 1);
+    let Decision::Wait(waiting) = sentinel.enter("r") else { panic!("the spacing is not over") };
+    put(&sentinel, [FlowRule::new("r", 20.0).throttle(Duration::from_secs(1))]);
+    drop(waiting);
+    let Decision::Wait(next) = sentinel.enter("r") else { panic!("the spacing is not over") };
+    assert_eq!(next.delay(), Duration::from_millis(100));
+    clock.advance(next.delay());
+    assert!(next.resume().immediately().is_ok());
+}
+
+#[test]
+fn every_source_owns_its_part() {
+    let (_clock, sentinel) = instance();
+    let rules = sentinel.rules();
+    rules.replace("a", Rules::new().flow([FlowRule::new("r", 3.0).id("same")])).expect("valid");
+    rules.replace("b", Rules::new().flow([FlowRule::new("r", 2.0).id("same")])).expect("valid");
+    assert_eq!(admitted(&sentinel, 9), 2);
+    assert_eq!(rules.clear("b").removed, 1);
+    assert_eq!(admitted(&sentinel, 9), 1);
+    assert_eq!(rules.get("a").map(|rules| rules.len()), Some(1));
+    let sources: Vec<String> = rules.list().iter().map(|(source, _)| source.to_string()).collect();
+    assert_eq!(sources, ["a", "b"]);
+}
+
+#[test]
+fn a_bad_document_changes_nothing_and_names_every_error() {
+    let (_clock, sentinel) = instance();
+    put(&sentinel, [FlowRule::new("r", 2.0)]);
+    let told = Arc::new(Mutex::new(0));
+    let heard = Arc::clone(&told);
+    let subscription = sentinel.subscribe(move |event| {
+        if let Event::RulesRefused { source: "code", .. } = event {
+            *heard.lock().expect("no panic") += 1;
+        }
+    });
+    let bad = Rules::new().flow([FlowRule::new("r", -1.0), FlowRule::new("s", 1.0), FlowRule::new("", f64::NAN)]);
+    let Err(ReplaceError::Invalid(invalid)) = sentinel.rules().replace("code", bad) else { panic!("it is bad") };
+    assert_eq!(invalid.errors().len(), 3, "{invalid}");
+    assert_eq!(admitted(&sentinel, 9), 2);
+    assert_eq!(*told.lock().expect("no panic"), 1);
+    drop(subscription);
+    assert!(sentinel.rules().replace("code", Rules::new().flow([FlowRule::new("r", -1.0)])).is_err());
+    assert_eq!(*told.lock().expect("no panic"), 1, "the subscription is over");
+}
+
+#[test]
+fn a_listener_may_use_the_instance() {
+    let (_clock, sentinel) = instance();
+    let inner = sentinel.clone();
+    sentinel
+        .subscribe(move |event| {
+            if let Event::RulesReplaced { source: "code", changes } = event {
+                assert_eq!(changes.added, 1);
+                assert!(inner.rules().get("code").is_some());
+                assert!(inner.enter("r").immediately().is_ok());
+                inner.rules().replace("listener", Rules::new()).expect("valid");
+            }
+        })
+        .forever();
+    put(&sentinel, [FlowRule::new("r", 1.0)]);
+    assert_eq!(admitted(&sentinel, 1), 0, "the listener took it");
+}
+
+#[test]
+fn a_disabled_rule_does_nothing_and_a_dry_run_counts_what_it_would_block() {
+    let (_clock, sentinel) = instance();
+    put(&sentinel, [FlowRule::new("r", 0.0).disabled(), FlowRule::new("r", 2.0).dry_run().id("dry")]);
+    assert_eq!(admitted(&sentinel, 7), 7);
+    let snapshot = sentinel.snapshot_of("r").expect("it was entered");
+    assert_eq!(snapshot.rules.len(), 1);
+    let dry = &snapshot.rules[0];
+    assert_eq!((&*dry.id, dry.dry_run, dry.would_block), ("dry", true, 5));
+    put(&sentinel, [FlowRule::new("r", 2.0).dry_run().id("dry")]);
+    assert_eq!(sentinel.snapshot_of("r").map(|r| r.rules[0].would_block), Some(5), "a reload keeps the count");
+}
+
+#[test]
+fn rules_are_asked_in_order_and_a_later_block_gives_back() {
+    let (clock, sentinel) = instance();
+    put(&sentinel, [FlowRule::new("r", 3.0).id("first"), FlowRule::new("r", 1.0).per(Duration::from_millis(100)).id("second")]);
+    let mut admitted = 0;
+    for _ in 0..20 {
+        admitted += usize::from(sentinel.enter("r").immediately().is_ok());
+        clock.advance(Duration::from_millis(10));
+    }
+    assert_eq!(admitted, 2, "blocks of the second cost the first nothing");
+    assert!(sentinel.enter("r").immediately().is_ok());
+    let blocked = sentinel.enter("r").immediately().expect_err("three in a second");
+    assert_eq!(blocked.rule_id(), "first");
+}
+
+#[test]
+fn dropping_an_instance_leaves_calls_inside_alone() {
+    let (_clock, sentinel) = instance();
+    put(&sentinel, [FlowRule::new("r", 5.0)]);
+    let handle = sentinel.resource("r");
+    let inside = sentinel.enter("r").immediately().expect("five are free");
+    drop(sentinel);
+    assert!(handle.enter().immediately().is_ok());
+    drop(inside);
+    assert_eq!(handle.in_flight(), 0);
+}

@@ -1,0 +1,194 @@
+//! The instance and its resources: what they share, how many there may be, what is given up.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use sentinel_core::{BuildError, Direction, Event, FlowRule, Kind, ManualClock, Rules, Sentinel, Target};
+
+fn bounded(max: usize) -> (ManualClock, Sentinel) {
+    let clock = ManualClock::new();
+    clock.advance(Duration::from_secs(60));
+    let sentinel = Sentinel::builder().clock(clock.clone()).max_resources(max).build().expect("valid");
+    (clock, sentinel)
+}
+
+fn enter(sentinel: &Sentinel, name: &str) -> bool {
+    sentinel.enter(name).immediately().is_ok()
+}
+
+fn names(sentinel: &Sentinel) -> Vec<String> {
+    sentinel.snapshot().resources.iter().map(|resource| resource.name.to_string()).collect()
+}
+
+#[test]
+fn two_instances_share_nothing() {
+    let (one, other) = (Sentinel::default(), Sentinel::default());
+    one.rules().replace("code", Rules::new().flow([FlowRule::new("r", 0.0)])).expect("valid");
+    assert!(!enter(&one, "r"));
+    assert!(enter(&other, "r"));
+    assert_eq!(one.snapshot_of("r").map(|r| (r.statistics.second.pass, r.statistics.second.block)), Some((0, 1)));
+    assert_eq!(other.snapshot_of("r").map(|r| (r.statistics.second.pass, r.statistics.second.block)), Some((1, 0)));
+}
+
+#[test]
+fn clones_are_the_same_instance_and_a_name_is_one_resource() {
+    let sentinel = Sentinel::default();
+    let handle = sentinel.clone().resource("r");
+    let entry = handle.enter().immediately().expect("no rule");
+    assert_eq!(sentinel.resource("r").in_flight(), 1);
+    drop(entry);
+    assert!(enter(&sentinel, "r"));
+    assert_eq!(handle.snapshot().statistics.totals.pass, 2);
+}
+
+#[test]
+fn the_first_use_says_what_a_resource_is() {
+    let sentinel = Sentinel::default();
+    let first = sentinel.resource(Target::new("r").inbound().kind(Kind::Web));
+    let second = sentinel.resource("r");
+    assert_eq!((first.direction(), first.kind()), (Direction::Inbound, Kind::Web));
+    assert_eq!((second.direction(), second.kind()), (Direction::Inbound, Kind::Web));
+}
+
+#[test]
+fn a_setting_out_of_range_is_an_error() {
+    for buckets in [0, 3, 101, 1_000] {
+        let error = Sentinel::builder().buckets_per_second(buckets).build().expect_err("not a divisor");
+        assert_eq!(error, BuildError::Buckets { given: buckets });
+    }
+    assert!(Sentinel::builder().buckets_per_second(20).build().is_ok());
+}
+
+#[test]
+fn past_the_bound_an_idle_resource_makes_room() {
+    let (clock, sentinel) = bounded(3);
+    for name in ["a", "b", "c"] {
+        assert!(enter(&sentinel, name));
+        clock.advance(Duration::from_secs(1));
+    }
+    clock.advance(Duration::from_secs(62));
+    assert!(enter(&sentinel, "b"));
+    assert!(enter(&sentinel, "d"), "the one that was used longest ago goes");
+    assert_eq!(names(&sentinel), ["b", "c", "d"]);
+    let capacity = sentinel.snapshot().capacity;
+    assert_eq!((capacity.resources, capacity.evicted, capacity.overflowed), (3, 1, 0));
+}
+
+#[test]
+fn past_the_bound_with_nothing_idle_names_share_a_resource_that_is_counted_and_told() {
+    let (_clock, sentinel) = bounded(2);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    sentinel
+        .subscribe(move |event| {
+            if let Event::ResourcesFull { resource, max_resources } = event {
+                heard.lock().expect("no panic").push((resource.to_string(), *max_resources));
+            }
+        })
+        .forever();
+    for name in ["a", "b", "c", "d", "e"] {
+        assert!(enter(&sentinel, name));
+    }
+    assert_eq!(names(&sentinel), ["__other__", "a", "b"]);
+    assert_eq!(sentinel.snapshot().resource("__other__").map(|other| other.statistics.second.pass), Some(3));
+    assert_eq!(sentinel.snapshot().capacity.overflowed, 3);
+    assert_eq!(*told.lock().expect("no panic"), [("c".to_owned(), 2)], "once in ten milliseconds");
+}
+
+#[test]
+fn a_flood_of_names_evicts_nothing_that_is_named_held_inside_or_in_use() {
+    let (clock, sentinel) = bounded(4);
+    sentinel.rules().replace("code", Rules::new().flow([FlowRule::new("named", 1.0).per(Duration::from_secs(3_600))]))
+        .expect("valid");
+    assert!(enter(&sentinel, "named"));
+    let held = sentinel.resource("held");
+    let inside = sentinel.enter("inside").immediately().expect("no rule");
+    assert!(enter(&sentinel, "idle"));
+    clock.advance(Duration::from_secs(100));
+    assert!(enter(&sentinel, "in use"));
+    for flood in 0..10_000 {
+        enter(&sentinel, &format!("flood {flood}"));
+    }
+    assert!(!enter(&sentinel, "named"), "its permit is taken for an hour");
+    let names = names(&sentinel);
+    for name in ["named", "held", "inside", "in use", "flood 0", "__other__"] {
+        assert!(names.iter().any(|known| known == name), "{name} in {names:?}");
+    }
+    assert_eq!(names.len(), 6);
+    drop((held, inside));
+}
+
+#[test]
+fn a_rule_always_finds_room_for_the_resource_that_it_names() {
+    let (_clock, sentinel) = bounded(1);
+    assert!(enter(&sentinel, "a"));
+    sentinel.rules().replace("code", Rules::new().flow([FlowRule::new("named", 1.0)])).expect("valid");
+    assert!(enter(&sentinel, "named"));
+    assert!(!enter(&sentinel, "named"));
+    assert_eq!(names(&sentinel), ["a", "named"]);
+}
+
+#[cfg(feature = "regex")]
+mod patterns {
+    use super::*;
+
+    #[test]
+    fn each_matching_resource_has_a_limit_of_its_own_and_the_whole_name_has_to_match() {
+        let sentinel = Sentinel::default();
+        let rules = Rules::new().flow([FlowRule::new("abc/.*", 80.0).per(Duration::from_secs(20)).pattern()]);
+        sentinel.rules().replace("code", rules).expect("valid");
+        for name in ["abc/1", "abc/2"] {
+            assert_eq!((0..100).filter(|_| enter(&sentinel, name)).count(), 80);
+        }
+        assert_eq!((0..100).filter(|_| enter(&sentinel, "xabc/1")).count(), 100);
+    }
+
+    #[test]
+    fn rules_by_exact_name_come_before_patterns() {
+        let sentinel = Sentinel::default();
+        let rules = Rules::new().flow([FlowRule::new(".*", 1.0).pattern(), FlowRule::new("hot", 5.0)]);
+        sentinel.rules().replace("code", rules).expect("valid");
+        assert_eq!((0..10).filter(|_| enter(&sentinel, "hot")).count(), 5);
+        assert_eq!((0..10).filter(|_| enter(&sentinel, "other")).count(), 1);
+    }
+
+    #[test]
+    fn past_the_bound_names_share_the_rules_that_they_match() {
+        let (_clock, sentinel) = bounded(1);
+        let rules = Rules::new().flow([FlowRule::new("user/.*", 2.0).pattern().id("users")]);
+        sentinel.rules().replace("code", rules).expect("valid");
+        assert!(enter(&sentinel, "a"));
+        let admitted = (0..100).filter(|user| enter(&sentinel, &format!("user/{user}"))).count();
+        assert_eq!(admitted, 2, "never no protection");
+        assert_eq!((0..100).filter(|n| enter(&sentinel, &format!("free/{n}"))).count(), 100);
+        assert_eq!(names(&sentinel), ["__other__", "__other__:users", "a"]);
+    }
+
+    #[test]
+    fn a_reload_keeps_what_names_past_the_bound_have_used() {
+        let (_clock, sentinel) = bounded(1);
+        let users = || FlowRule::new("user/.*", 2.0).pattern().id("users");
+        sentinel.rules().replace("code", Rules::new().flow([users()])).expect("valid");
+        assert!(enter(&sentinel, "a"));
+        assert_eq!((0..9).filter(|user| enter(&sentinel, &format!("user/{user}"))).count(), 2);
+        let more = Rules::new().flow([FlowRule::new("team/.*", 1.0).pattern(), users()]);
+        sentinel.rules().replace("code", more).expect("valid");
+        assert_eq!((0..9).filter(|user| enter(&sentinel, &format!("user/{user}"))).count(), 0);
+    }
+
+    #[test]
+    fn a_resource_whose_pattern_rule_would_forget_something_is_not_given_up() {
+        let (clock, sentinel) = bounded(1);
+        let rules = Rules::new().flow([FlowRule::new("user/.*", 1.0).per(Duration::from_secs(3_600)).pattern()]);
+        sentinel.rules().replace("code", rules).expect("valid");
+        assert!(enter(&sentinel, "user/1"));
+        clock.advance(Duration::from_secs(600));
+        assert!(enter(&sentinel, "user/2"), "by the shared resource");
+        assert!(!enter(&sentinel, "user/1"));
+        clock.advance(Duration::from_secs(3_001));
+        assert!(enter(&sentinel, "user/3"), "an hour later user/1 has lost nothing, and goes");
+        assert!(names(&sentinel).contains(&"user/3".to_owned()));
+    }
+}
