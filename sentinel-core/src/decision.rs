@@ -4,7 +4,7 @@ use crate::{
     blocked::Blocked,
     call::{Call, OwnedCall},
     entry::Entry,
-    families::{Cause, Stages, Tokens},
+    families::{Cause, Describe, Stages, Tokens},
     plan::{PlanRef, Stage, Verdict},
 };
 
@@ -141,7 +141,7 @@ impl Reservation {
     fn refuse(self) -> Blocked {
         let Waiting { plan, due, at, call, .. } = &*self.0;
         let now = plan.core.time.now();
-        let threshold = plan.stages.rule(*at).map_or(0.0, |rule| rule.threshold());
+        let threshold = plan.stages.rule(*at).map_or(0.0, Describe::threshold);
         let cause = Cause { observed: threshold, threshold, retry_after: due.saturating_sub(now) };
         Blocked::count(plan.clone(), now, call.permits(), *at, cause)
     }

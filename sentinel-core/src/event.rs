@@ -113,8 +113,14 @@ impl fmt::Debug for Subscription {
 pub fn trace(event: &Event<'_>) {
     match event {
         Event::RulesReplaced { source, changes } => {
-            tracing::info!(source, added = changes.added, changed = changes.changed, removed = changes.removed,
-                unchanged = changes.unchanged, "rules replaced");
+            tracing::info!(
+                source,
+                added = changes.added,
+                changed = changes.changed,
+                removed = changes.removed,
+                unchanged = changes.unchanged,
+                "rules replaced"
+            );
         }
         Event::RulesRefused { source, error } => {
             tracing::error!(source, %error, "rules refused, those of before stay in force");

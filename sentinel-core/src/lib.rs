@@ -52,12 +52,6 @@ mod snapshot;
 mod statistics;
 mod sync;
 
-#[cfg(feature = "quanta")]
-pub use clock::TscClock;
-#[cfg(feature = "tracing")]
-pub use event::trace;
-#[cfg(feature = "json")]
-pub use rules::Parsed;
 pub use self::{
     blocked::Blocked,
     call::{Arg, Call},
@@ -71,10 +65,17 @@ pub use self::{
     },
     resource::{Direction, Kind, Resource, Target},
     rules::{
-        Changes, Format, InvalidDocument, InvalidRule, InvalidRules, Problem, ReplaceError, Rule, RuleSet, Selector, Warning,
+        Changes, Format, InvalidDocument, InvalidRule, InvalidRules, Problem, ReplaceError, Rule, RuleSet, Selector,
+        Warning,
     },
     sentinel::{BuildError, Builder, Sentinel},
     signals::Signals,
     snapshot::{Capacity, ResourceSnapshot, RuleSnapshot, Snapshot},
     statistics::{Outcome, Percentiles, ResponseTimes, Statistics, Totals, Traffic},
 };
+#[cfg(feature = "quanta")]
+pub use clock::TscClock;
+#[cfg(feature = "tracing")]
+pub use event::trace;
+#[cfg(feature = "json")]
+pub use rules::Parsed;

@@ -9,7 +9,7 @@ use crate::{
     families::{AtOnce, Held, Stages, Tokens},
     plan::{Plan, PlanRef, PlanSlot, Stage, Verdict},
     snapshot::ResourceSnapshot,
-    statistics::Node,
+    statistics::{Node, Traffic},
     sync::flag::Flag,
 };
 
@@ -64,6 +64,12 @@ impl Resource {
     /// Its statistics and rules.
     pub fn snapshot(&self) -> ResourceSnapshot {
         self.0.snapshot()
+    }
+
+    /// The last minute, second by second, oldest first: 60 seconds, the one in progress last, or as many as have passed since
+    /// the clock's start. Empty when there was no call yet.
+    pub fn seconds(&self) -> Vec<Traffic> {
+        self.0.core.node.seconds(self.0.core.time.now())
     }
 }
 

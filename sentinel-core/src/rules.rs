@@ -10,17 +10,11 @@ mod invalid;
 mod pattern;
 mod rule;
 mod set;
-#[cfg(test)]
+#[cfg(all(test, feature = "json", feature = "toml", feature = "yaml"))]
 mod tests;
 
 #[cfg(feature = "json")]
 pub use self::document::Parsed;
-pub use self::{
-    format::Format,
-    invalid::{InvalidDocument, InvalidRule, InvalidRules, Problem, Warning},
-    rule::{Rule, Selector},
-    set::{Changes, ReplaceError, RuleSet},
-};
 pub(crate) use self::{
     compiled::{Compiled, FamilyTable, compile_family},
     invalid::{Report, validate_family},
@@ -30,4 +24,10 @@ pub(crate) use self::{
 pub(crate) use self::{
     document::{Reading, read_family, write_family},
     fields::{Fields, Writer},
+};
+pub use self::{
+    format::Format,
+    invalid::{InvalidDocument, InvalidRule, InvalidRules, Problem, Warning},
+    rule::{Rule, Selector},
+    set::{Changes, ReplaceError, RuleSet},
 };

@@ -157,8 +157,7 @@ fn a_reservation_that_is_resumed_too_early_waits_on() {
 
 #[test]
 fn a_later_rule_is_asked_when_the_wait_is_over() {
-    let (clock, sentinel) =
-        under([FlowRule::new("r", 10.0).throttle(Duration::from_secs(1)), FlowRule::new("r", 1.0)]);
+    let (clock, sentinel) = under([FlowRule::new("r", 10.0).throttle(Duration::from_secs(1)), FlowRule::new("r", 1.0)]);
     drop(sentinel.enter("r").immediately().expect("the first passes both"));
     let Decision::Wait(reservation) = sentinel.enter("r") else { panic!("the spacing is not over") };
     clock.advance(reservation.delay());

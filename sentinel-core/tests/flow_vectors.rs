@@ -159,10 +159,18 @@ fn throttled_calls_are_spaced_evenly() {
             vec![Some(ms(0)), Some(Duration::from_micros(500)), Some(ms(1)), None],
         ),
         (fifty().throttle(ms(0)), 51, vec![None]),
-        (fifty().throttle(ms(2_000)), 1, [some(&[0, 200, 400, 600, 800, 1_000, 1_200, 1_400, 1_600, 1_800, 2_000]), vec![None]].concat()),
+        (
+            fifty().throttle(ms(2_000)),
+            1,
+            [some(&[0, 200, 400, 600, 800, 1_000, 1_200, 1_400, 1_600, 1_800, 2_000]), vec![None]].concat(),
+        ),
         (FlowRule::new("r", 0.0).throttle(ms(500)), 1, vec![None]),
         (FlowRule::new("r", 0.0).throttle(ms(500)), 0, vec![Some(ms(0))]),
-        (FlowRule::new("r", 100_000.0).throttle(ms(1)), 1, (0..100).map(|n| Some(Duration::from_micros(10 * n))).collect()),
+        (
+            FlowRule::new("r", 100_000.0).throttle(ms(1)),
+            1,
+            (0..100).map(|n| Some(Duration::from_micros(10 * n))).collect(),
+        ),
     ];
     for (rule, count, expected) in vectors {
         let (_clock, sentinel) = under([rule.clone()]);
@@ -271,7 +279,8 @@ fn the_threshold_follows_the_memory_in_use() {
         high_water_mark: 2 * GIB,
     };
     let (clock, sentinel) = under([FlowRule::new("r", 0.0).memory_adaptive(bounds)]);
-    let vectors = [(None, 100), (Some(GIB / 2), 100), (Some(3 * GIB / 2), 55), (Some(2 * GIB), 10), (Some(9 * GIB), 10)];
+    let vectors =
+        [(None, 100), (Some(GIB / 2), 100), (Some(3 * GIB / 2), 55), (Some(2 * GIB), 10), (Some(9 * GIB), 10)];
     for (step, (used, expected)) in vectors.into_iter().enumerate() {
         match used {
             Some(bytes) => sentinel.signals().set_memory_used(bytes),

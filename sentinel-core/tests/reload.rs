@@ -34,7 +34,9 @@ fn rules_act_on_resources_that_are_there_already() {
 
 #[test]
 fn a_change_of_the_threshold_alone_keeps_what_was_used() {
-    for make in [FlowRule::new, |name, threshold| FlowRule::new(name, threshold).aligned()] as [fn(&'static str, f64) -> FlowRule; 2] {
+    for make in [FlowRule::new, |name, threshold| FlowRule::new(name, threshold).aligned()]
+        as [fn(&'static str, f64) -> FlowRule; 2]
+    {
         let (_clock, sentinel) = instance();
         put(&sentinel, [make("r", 3.0)]);
         assert_eq!(admitted(&sentinel, 2), 2);
@@ -141,7 +143,10 @@ fn a_disabled_rule_does_nothing_and_a_dry_run_counts_what_it_would_block() {
 #[test]
 fn rules_are_asked_in_order_and_a_later_block_gives_back() {
     let (clock, sentinel) = instance();
-    put(&sentinel, [FlowRule::new("r", 3.0).id("first"), FlowRule::new("r", 1.0).per(Duration::from_millis(100)).id("second")]);
+    put(
+        &sentinel,
+        [FlowRule::new("r", 3.0).id("first"), FlowRule::new("r", 1.0).per(Duration::from_millis(100)).id("second")],
+    );
     let mut admitted = 0;
     for _ in 0..20 {
         admitted += usize::from(sentinel.enter("r").immediately().is_ok());

@@ -100,7 +100,9 @@ fn past_the_bound_with_nothing_idle_names_share_a_resource_that_is_counted_and_t
 #[test]
 fn a_flood_of_names_evicts_nothing_that_is_named_held_inside_or_in_use() {
     let (clock, sentinel) = bounded(4);
-    sentinel.rules().replace("code", Rules::new().flow([FlowRule::new("named", 1.0).per(Duration::from_secs(3_600))]))
+    sentinel
+        .rules()
+        .replace("code", Rules::new().flow([FlowRule::new("named", 1.0).per(Duration::from_secs(3_600))]))
         .expect("valid");
     assert!(enter(&sentinel, "named"));
     let held = sentinel.resource("held");
@@ -191,4 +193,20 @@ mod patterns {
         assert!(enter(&sentinel, "user/3"), "an hour later user/1 has lost nothing, and goes");
         assert!(names(&sentinel).contains(&"user/3".to_owned()));
     }
+}
+
+#[test]
+fn the_last_minute_can_be_read_second_by_second() {
+    let (clock, sentinel) = bounded(10);
+    let orders = sentinel.resource("orders");
+    assert!(orders.seconds().is_empty());
+    for calls in 1..=3 {
+        for _ in 0..calls {
+            assert!(orders.enter().immediately().is_ok());
+        }
+        clock.advance(Duration::from_secs(1));
+    }
+    assert!(orders.enter().immediately().is_ok());
+    let passed: Vec<_> = orders.seconds().iter().map(|second| second.pass).collect();
+    assert_eq!(passed[passed.len() - 4..], [1, 2, 3, 1]);
 }

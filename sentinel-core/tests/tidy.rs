@@ -30,7 +30,9 @@ fn is_test(path: &Path) -> bool {
 
 /// Lines of code outside of unit tests.
 fn code(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().take_while(|line| !line.starts_with("#[cfg(test)]") || line.ends_with(';')).map(str::trim)
+    text.lines()
+        .take_while(|line| !line.starts_with("#[cfg(test)]") || line.ends_with(';'))
+        .map(str::trim)
         .filter(|line| !line.starts_with("//"))
 }
 
@@ -56,7 +58,9 @@ fn there_is_no_static_but_the_numbers_of_threads() {
         let mut inside_thread_local = false;
         for line in code(&text) {
             inside_thread_local |= line.contains("thread_local!");
-            let starts = line.starts_with("static ") || line.starts_with("pub static ") || line.starts_with("pub(crate) static ");
+            let starts = line.starts_with("static ")
+                || line.starts_with("pub static ")
+                || line.starts_with("pub(crate) static ");
             assert!(!starts || inside_thread_local, "{}: {line}", path.display());
             if line == "}" {
                 inside_thread_local = false;

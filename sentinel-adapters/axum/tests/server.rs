@@ -83,7 +83,7 @@ async fn a_response_of_known_length_keeps_it() -> Result<(), Error> {
         serve(Router::new().route("/", get(async || "twelve bytes")).layer(sentinel_axum::layer(&sentinel))).await?;
     let mut connection = connect(port).await?;
     let response = ask(&mut connection, "/").await?;
-    assert_eq!(response.headers().get("content-length").map(|length| length.as_bytes()), Some(&b"12"[..]));
+    assert_eq!(response.headers().get("content-length").map(axum::http::HeaderValue::as_bytes), Some(&b"12"[..]));
     assert!(!response.headers().contains_key("transfer-encoding"));
     assert_eq!(response.into_body().collect().await?.to_bytes(), "twelve bytes");
     until(&sentinel, "GET /", |statistics| statistics.in_flight == 0 && statistics.second.complete == 1).await;

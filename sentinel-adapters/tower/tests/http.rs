@@ -280,7 +280,7 @@ async fn one_layer_applied_many_times_is_one_entry_and_one_limit() {
         service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("ok").boxed_unsync())));
     let once = layer.clone().layer(inner);
     // A layer knows the body of its service: what it makes of it is boxed again.
-    let twice = layer.layer(once.clone().map_response(|response| response.map(|body| body.boxed_unsync())));
+    let twice = layer.layer(once.clone().map_response(|response| response.map(http_body_util::BodyExt::boxed_unsync)));
     for _ in 0..2 {
         assert_eq!(twice.clone().oneshot(request()).await.unwrap().status(), 200);
     }

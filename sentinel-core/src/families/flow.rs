@@ -12,11 +12,11 @@ mod warm_up;
 
 use std::{sync::Arc, time::Duration};
 
+pub use self::rule::{Behavior, FlowParams, FlowRule, MemoryAdaptive, OriginSelector, Strategy, Window};
 use self::{
     limit::{Limit, Token},
     origins::Origins,
 };
-pub use self::rule::{Behavior, FlowParams, FlowRule, MemoryAdaptive, OriginSelector, Strategy, Window};
 use crate::{
     call::Call,
     clock::saturating_nanos,
@@ -60,7 +60,10 @@ enum Limits {
     Total(Arc<Limit>),
     PerOrigin(Arc<Origins>),
     /// A limit by what another resource admits.
-    Related { window: Arc<BucketWindow>, threshold: Number },
+    Related {
+        window: Arc<BucketWindow>,
+        threshold: Number,
+    },
     /// Sees calls for a rule of another resource.
     Watch(Arc<BucketWindow>),
 }

@@ -24,12 +24,12 @@ const SWEEP: u32 = 256;
 
 #[cfg(not(loom))]
 thread_local! {
-    static MAGAZINE: Magazine = const { Magazine::EMPTY };
+    static MAGAZINE: Magazine = const { Magazine::empty() };
 }
 
 #[cfg(loom)]
 loom::thread_local! {
-    static MAGAZINE: Magazine = Magazine::EMPTY;
+    static MAGAZINE: Magazine = Magazine::empty();
 }
 
 struct Magazine {
@@ -47,7 +47,9 @@ struct Place {
 }
 
 impl Place {
-    const EMPTY: Self = Self { owner: Cell::new(0), len: Cell::new(0), plans: [const { Cell::new(None) }; DEPTH] };
+    const fn empty() -> Self {
+        Self { owner: Cell::new(0), len: Cell::new(0), plans: [const { Cell::new(None) }; DEPTH] }
+    }
 
     #[inline]
     fn pop(&self) -> Option<Arc<Plan>> {
@@ -138,7 +140,9 @@ impl Drop for PlanSlot {
 }
 
 impl Magazine {
-    const EMPTY: Self = Self { places: [const { Place::EMPTY }; PLACES], misses: Cell::new(0) };
+    const fn empty() -> Self {
+        Self { places: [const { Place::empty() }; PLACES], misses: Cell::new(0) }
+    }
 
     #[inline]
     fn place(&self, core: &Core) -> &Place {

@@ -27,7 +27,11 @@ impl<F: Checks> Compiled<F> {
 
 impl<F: Checks> fmt::Debug for Compiled<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Compiled").field("source", &self.source).field("id", &self.id).field("rule", &self.rule).finish()
+        f.debug_struct("Compiled")
+            .field("source", &self.source)
+            .field("id", &self.id)
+            .field("rule", &self.rule)
+            .finish()
     }
 }
 
@@ -55,7 +59,11 @@ pub(crate) fn compile_family<F: Checks>(
                 compiled.push(Arc::clone(same));
             }
             before => {
-                if before.is_some() { changes.changed += 1 } else { changes.added += 1 }
+                if before.is_some() {
+                    changes.changed += 1;
+                } else {
+                    changes.added += 1;
+                }
                 let shared = F::share(&rule.params, before.map(|before| &**before));
                 compiled.push(Arc::new(Compiled { source: Arc::clone(source), id, rule, shared }));
             }
@@ -93,8 +101,11 @@ impl<F: Checks> FamilyTable<F> {
             }
         }
         let patterns = table.patterns.iter().map(|rule| rule.rule.resource.as_str());
-        table.set = PatternSet::new(patterns)
-            .map_err(|message| ReplaceError::Patterns { family: F::NAME, count: table.patterns.len(), message })?;
+        table.set = PatternSet::new(patterns).map_err(|message| ReplaceError::Patterns {
+            family: F::NAME,
+            count: table.patterns.len(),
+            message,
+        })?;
         Ok(table)
     }
 
@@ -126,10 +137,8 @@ impl<F: Checks> FamilyTable<F> {
         let rules = self.rules(resource);
         let context = Context { rules: &rules, signals };
         let own = rules.iter().map(|rule| {
-            let before = previous
-                .unwrap_or_default()
-                .iter()
-                .find(|check| !check.watches && check.rule.is_same_rule(rule));
+            let before =
+                previous.unwrap_or_default().iter().find(|check| !check.watches && check.rule.is_same_rule(rule));
             Check {
                 state: F::build(rule, before, &context),
                 rule: Arc::clone(rule),
@@ -146,7 +155,9 @@ impl<F: Checks> FamilyTable<F> {
     fn rules(&self, resource: &str) -> Vec<Arc<Compiled<F>>> {
         match self.exact.get(resource) {
             Some(exact) => exact.clone(),
-            None => self.set.matches(resource).into_iter().filter_map(|index| self.patterns.get(index).cloned()).collect(),
+            None => {
+                self.set.matches(resource).into_iter().filter_map(|index| self.patterns.get(index).cloned()).collect()
+            }
         }
     }
 

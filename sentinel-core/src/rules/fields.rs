@@ -115,9 +115,8 @@ impl<'a> Fields<'a> {
     /// Notes the fields that nobody asked for.
     pub(crate) fn finish(mut self) {
         let unknown = self.map.keys().filter(|name| !self.known.contains(&name.as_str()));
-        let odd: Vec<(String, Problem)> = unknown
-            .map(|name| (name.clone(), Problem::Unknown { suggestion: suggest(name, &self.known) }))
-            .collect();
+        let odd: Vec<(String, Problem)> =
+            unknown.map(|name| (name.clone(), Problem::Unknown { suggestion: suggest(name, &self.known) })).collect();
         for (name, problem) in odd {
             self.warn(name, problem);
         }

@@ -1,5 +1,6 @@
 use std::{fmt, path::Path};
 
+#[cfg(feature = "json")]
 use super::InvalidDocument;
 
 /// A format of rule documents.

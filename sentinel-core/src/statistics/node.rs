@@ -118,6 +118,7 @@ impl Node {
     /// # Cost
     ///
     /// A short lock and three loads for each stripe.
+    #[cfg(test)]
     pub(crate) fn passed_last_second(&self, now: u64) -> u64 {
         let windows = self.windows.lock();
         let present = Present::new(self.stripes.sums());

@@ -31,16 +31,61 @@ struct Case {
 }
 
 const CASES: &[Case] = &[
-    Case { name: "buckets of this second all count", buckets: 2, adds: &[(0, 1), (499, 1), (500, 1)], reads: &[(999, 3)] },
-    Case { name: "the oldest bucket leaves first", buckets: 2, adds: &[(0, 1), (499, 1), (500, 1), (1_000, 1)], reads: &[(1_000, 2)] },
+    Case {
+        name: "buckets of this second all count",
+        buckets: 2,
+        adds: &[(0, 1), (499, 1), (500, 1)],
+        reads: &[(999, 3)],
+    },
+    Case {
+        name: "the oldest bucket leaves first",
+        buckets: 2,
+        adds: &[(0, 1), (499, 1), (500, 1), (1_000, 1)],
+        reads: &[(1_000, 2)],
+    },
     Case { name: "a bucket leaves whole", buckets: 2, adds: &[(999, 5)], reads: &[(1_000, 5), (1_499, 5), (1_500, 0)] },
-    Case { name: "a long pause empties the window", buckets: 2, adds: &[(0, 7)], reads: &[(10_000, 0), (86_400_000, 0)] },
-    Case { name: "traffic after a long pause stands alone", buckets: 2, adds: &[(0, 7), (86_400_000, 2)], reads: &[(86_400_000, 2)] },
-    Case { name: "a clock that steps back loses nothing", buckets: 2, adds: &[(1_500, 1), (1_400, 1)], reads: &[(1_500, 2), (1_999, 2), (2_499, 2), (2_500, 0)] },
-    Case { name: "one bucket is the second itself", buckets: 1, adds: &[(100, 1), (900, 1)], reads: &[(999, 2), (1_000, 0)] },
-    Case { name: "a late reader gets the newer bucket", buckets: 1, adds: &[(1_000, 3)], reads: &[(900, 3), (1_000, 3)] },
-    Case { name: "ten buckets", buckets: 10, adds: &[(0, 1), (100, 2), (950, 4)], reads: &[(999, 7), (1_000, 6), (1_100, 4), (1_899, 4), (1_900, 0)] },
-    Case { name: "a hundred buckets", buckets: 100, adds: &[(5, 1), (15, 2)], reads: &[(999, 3), (1_000, 2), (1_010, 0)] },
+    Case {
+        name: "a long pause empties the window",
+        buckets: 2,
+        adds: &[(0, 7)],
+        reads: &[(10_000, 0), (86_400_000, 0)],
+    },
+    Case {
+        name: "traffic after a long pause stands alone",
+        buckets: 2,
+        adds: &[(0, 7), (86_400_000, 2)],
+        reads: &[(86_400_000, 2)],
+    },
+    Case {
+        name: "a clock that steps back loses nothing",
+        buckets: 2,
+        adds: &[(1_500, 1), (1_400, 1)],
+        reads: &[(1_500, 2), (1_999, 2), (2_499, 2), (2_500, 0)],
+    },
+    Case {
+        name: "one bucket is the second itself",
+        buckets: 1,
+        adds: &[(100, 1), (900, 1)],
+        reads: &[(999, 2), (1_000, 0)],
+    },
+    Case {
+        name: "a late reader gets the newer bucket",
+        buckets: 1,
+        adds: &[(1_000, 3)],
+        reads: &[(900, 3), (1_000, 3)],
+    },
+    Case {
+        name: "ten buckets",
+        buckets: 10,
+        adds: &[(0, 1), (100, 2), (950, 4)],
+        reads: &[(999, 7), (1_000, 6), (1_100, 4), (1_899, 4), (1_900, 0)],
+    },
+    Case {
+        name: "a hundred buckets",
+        buckets: 100,
+        adds: &[(5, 1), (15, 2)],
+        reads: &[(999, 3), (1_000, 2), (1_010, 0)],
+    },
 ];
 
 #[test]
@@ -123,7 +168,10 @@ fn an_ignored_call_completes_without_response_time_or_error() {
     let statistics = node.snapshot(5 * MS);
     let second = statistics.second;
     assert_eq!((second.complete, second.error, second.ignored), (3, 0, 2));
-    assert_eq!((second.response_times.max, second.mean_response_time()), (Duration::from_millis(1), Duration::from_millis(1)));
+    assert_eq!(
+        (second.response_times.max, second.mean_response_time()),
+        (Duration::from_millis(1), Duration::from_millis(1))
+    );
     assert_eq!((statistics.in_flight, second.error_ratio()), (0, 0.0));
     assert_eq!(statistics.totals.ignored, 2);
 }

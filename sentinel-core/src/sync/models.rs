@@ -60,6 +60,7 @@ fn race(threshold: u64, cells: u64, before: &'static [u64], calls: &'static [(u6
             .collect();
         uses.extend(threads.into_iter().flat_map(|thread| thread.join().unwrap()));
         let latest = calls.iter().map(|call| call.0).max().unwrap();
+        assert!(uses.iter().all(|at| *at <= latest), "{uses:?}");
         for later in [1, 4, 9] {
             drain(&limiter, latest + later, &mut uses);
         }
@@ -100,6 +101,12 @@ fn a_group_is_gone_while_a_late_clock_admits() {
 #[test]
 fn a_group_goes_on_while_another_thread_rolls() {
     race(3, 2, &[100, 105], &[(110, 1), (112, 2)]);
+}
+
+#[test]
+fn a_group_does_not_go_on_for_longer_than_its_stamps_can_tell() {
+    const LATER: u64 = 105 + (1 << 39);
+    race(3, 2, &[100], &[(LATER, 1), (LATER, 1)]);
 }
 
 #[test]

@@ -65,8 +65,8 @@ impl Loan {
 /// ```
 ///
 /// Moments are in ticks: one nanosecond for intervals of up to 68 s, and for longer ones the power of two of them that
-/// makes an interval 2^35 to 2^36 ticks. With ticks of several nanoseconds a permit comes back up to two ticks late,
-/// never early. A word's stamp is read as the first such tick at or after the open group's begin. Nobody takes
+/// makes an interval 2^35 to 2^36 ticks. A permit is stamped with the tick that has not begun before it is taken, and comes
+/// back with a tick that has begun: with ticks of several nanoseconds up to two of them late, never early. A word's stamp is read as the first such tick at or after the open group's begin. Nobody takes
 /// from a group that is over for more than an interval, so its stamps lie within 2^38 ticks of its begin, and comparing
 /// them modulo 2^40 is right. A clock reading that is older than the group counts as its begin.
 ///
@@ -121,6 +121,8 @@ pub(crate) struct SlidingLimiter {
     cell: u64,
     /// A tick is two to this power nanoseconds.
     tick_bits: u32,
+    /// One nanosecond less than a tick.
+    tick_mask: u64,
     ledger: Mutex<Ledger>,
 }
 
@@ -135,8 +137,7 @@ impl SlidingLimiter {
         let threshold = threshold.min(THRESHOLD_MOST);
         let granted = threshold.min(LEFT_MOST);
         let tick_bits = (u64::BITS - interval.leading_zeros()).saturating_sub(INTERVAL_BITS);
-        // One more where ticks are coarse: a use may be almost a tick later than its stamp.
-        let interval = (interval.div_ceil(1 << tick_bits) + u64::from(tick_bits > 0)).max(1);
+        let interval = interval.div_ceil(1 << tick_bits).max(1);
         let cell = interval.div_ceil(cells);
         Self {
             word: AtomicU64::new(granted),
@@ -147,6 +148,7 @@ impl SlidingLimiter {
             interval,
             cell,
             tick_bits,
+            tick_mask: (1 << tick_bits) - 1,
             ledger: Mutex::new(Ledger::new(threshold, granted)),
         }
     }
@@ -166,22 +168,22 @@ impl SlidingLimiter {
     /// allocation in the limiter's life, another when the threshold is raised.
     #[inline]
     pub(crate) fn acquire(&self, now: u64, count: u64) -> Result<Stamp, u64> {
-        let tick = now >> self.tick_bits;
+        let up = self.up(now);
         let word = self.word.load(Ordering::Acquire);
         // One comparison for `0 < count && count <= left`.
         if count.wrapping_sub(1) < left(word) {
-            if tick < self.until.load(Ordering::Acquire)
-                && let Some(stamp) = self.take(word, tick, count)
+            if up < self.until.load(Ordering::Acquire)
+                && let Some(stamp) = self.take(word, up, count)
             {
                 return Ok(stamp);
             }
         } else if count.wrapping_sub(1) < self.threshold.load(Ordering::Relaxed) {
             let expiry = self.expiry.load(Ordering::Acquire);
-            if tick < expiry && self.word.load(Ordering::Acquire) == word {
+            if self.down(now) < expiry && self.word.load(Ordering::Acquire) == word {
                 return Err(self.nanos(expiry));
             }
         }
-        self.acquire_slow(tick, count)
+        self.acquire_slow(now, count)
     }
 
     /// Gives back what [`acquire`](Self::acquire) took; once it is back by itself this does nothing.
@@ -193,7 +195,7 @@ impl SlidingLimiter {
     /// Takes permits now, or else in advance such as come back within `max_wait` nanoseconds.
     ///
     /// The permits may be used from the loan's due moment on, which is their stamp: seen so, no interval holds more than
-    /// the threshold. At no time is more lent than the threshold.
+    /// the threshold. What is lent is covered by what is taken, so it is never more than the threshold either.
     ///
     /// # Errors
     ///
@@ -203,20 +205,15 @@ impl SlidingLimiter {
     ///
     /// A short lock; an allocation the first time.
     pub(crate) fn borrow(&self, now: u64, count: u64, max_wait: u64) -> Result<Loan, u64> {
-        let tick = now >> self.tick_bits;
         let mut ledger = self.ledger.lock();
-        let threshold = self.threshold.load(Ordering::Relaxed);
-        if count > threshold {
+        if count > self.threshold() {
             return Err(NEVER);
         }
-        let not_before = match self.roll(&mut ledger, tick, count) {
+        let not_before = match self.roll(&mut ledger, now, count) {
             Ok(stamp) => return Ok(Loan { stamp, due: now, count }),
             Err(not_before) => not_before,
         };
         let Ok(permits) = u32::try_from(count) else { return Err(not_before) };
-        if count > threshold.saturating_sub(ledger.lent()) {
-            return Err(not_before);
-        }
         let Some(tick) = ledger.due(count, self.interval) else { return Err(not_before) };
         let due = self.nanos(tick);
         if due.saturating_sub(now) > max_wait {
@@ -259,23 +256,24 @@ impl SlidingLimiter {
     }
 
     /// Permits out at `now`.
+    #[cfg(test)]
     pub(crate) fn used(&self, now: u64) -> u64 {
-        let now = now >> self.tick_bits;
+        let now = self.down(now);
         let ledger = self.ledger.lock();
         ledger.out(now, self.interval) + self.taken_from_open(&ledger, now)
     }
 
     /// Whether at `now` every permit is back and none is lent, so that a new limiter would be as good as this one.
     pub(crate) fn is_idle(&self, now: u64) -> bool {
-        let now = now >> self.tick_bits;
+        let now = self.down(now);
         let ledger = self.ledger.lock();
         ledger.is_settled(now, self.interval) && self.taken_from_open(&ledger, now) == 0
     }
 
     /// Takes permits from the word, unless it has changed.
     #[inline]
-    fn take(&self, word: u64, now: u64, count: u64) -> Option<Stamp> {
-        let at = now.max(self.floor.load(Ordering::Acquire));
+    fn take(&self, word: u64, up: u64, count: u64) -> Option<Stamp> {
+        let at = up.max(self.floor.load(Ordering::Acquire));
         let mark = at << LEFT_BITS;
         // The permits left make this less than the distance of the stamps, but not by a whole stamp.
         let ahead = mark.wrapping_sub(word).cast_signed();
@@ -294,17 +292,18 @@ impl SlidingLimiter {
     #[inline(never)]
     fn acquire_slow(&self, now: u64, count: u64) -> Result<Stamp, u64> {
         if count == 0 {
-            return Ok(Stamp(now));
+            return Ok(Stamp(self.up(now)));
         }
         if count > self.threshold.load(Ordering::Relaxed) {
             return Err(NEVER);
         }
+        let (up, down) = (self.up(now), self.down(now));
         loop {
             let word = self.word.load(Ordering::Acquire);
             let until = self.until.load(Ordering::Acquire);
             if left(word) < count {
                 let expiry = self.expiry.load(Ordering::Acquire);
-                if now >= expiry {
+                if down >= expiry {
                     return self.roll(&mut self.ledger.lock(), now, count);
                 }
                 if self.word.load(Ordering::Acquire) == word {
@@ -312,20 +311,32 @@ impl SlidingLimiter {
                 }
                 continue;
             }
-            if now >= until {
+            if up >= until {
                 // While somebody else rolls, the group may go on for a while: its end is its last stamp, whenever that is.
                 let ledger = match self.ledger.try_lock() {
-                    None if now - until > self.interval => Some(self.ledger.lock()),
+                    None if up - until > self.interval => Some(self.ledger.lock()),
                     ledger => ledger,
                 };
                 if let Some(mut ledger) = ledger {
                     return self.roll(&mut ledger, now, count);
                 }
             }
-            if let Some(stamp) = self.take(word, now, count) {
+            if let Some(stamp) = self.take(word, up, count) {
                 return Ok(stamp);
             }
         }
+    }
+
+    /// The first tick that has not begun before `now`.
+    #[inline]
+    fn up(&self, now: u64) -> u64 {
+        now.saturating_add(self.tick_mask) >> self.tick_bits
+    }
+
+    /// The last tick that has begun at `now`.
+    #[inline]
+    fn down(&self, now: u64) -> u64 {
+        now >> self.tick_bits
     }
 
     fn nanos(&self, tick: u64) -> u64 {

@@ -192,6 +192,7 @@ fn update<const OWNED: bool>(word: &AtomicU64, change: impl Fn(u64) -> u64) {
         word.store(change(word.load(Ordering::Relaxed)), Ordering::Relaxed);
     } else {
         // Declines when there is nothing to change, which is no error.
-        let _ = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(change(old)).filter(|&new| new != old));
+        let _ =
+            word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(change(old)).filter(|&new| new != old));
     }
 }

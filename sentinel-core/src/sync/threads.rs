@@ -9,10 +9,10 @@
 /// Stands for "no number": the thread has not asked for one, or has already given it back.
 pub(crate) const NONE: usize = usize::MAX;
 
-#[cfg(not(loom))]
-pub(crate) use numbers::{number, owners, register};
 #[cfg(loom)]
 pub(crate) use fixed::{number, owners, register, set_number};
+#[cfg(not(loom))]
+pub(crate) use numbers::{number, owners, register};
 
 #[cfg(not(loom))]
 mod numbers {
@@ -31,7 +31,8 @@ mod numbers {
         owners: Option<usize>,
     }
 
-    static POOL: parking_lot::Mutex<Pool> = parking_lot::Mutex::new(Pool { free: BTreeSet::new(), next: 0, owners: None });
+    static POOL: parking_lot::Mutex<Pool> =
+        parking_lot::Mutex::new(Pool { free: BTreeSet::new(), next: 0, owners: None });
 
     thread_local! {
         // Without a destructor, so that reading it is one load.
@@ -152,6 +153,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test may have threads")]
     fn numbers_of_ended_threads_are_used_again() {
         // Other tests run beside this one, so single numbers cannot be foretold, only that they stay small.
         let largest = (0..1_000).map(|_| thread::spawn(register).join().expect("the thread does not panic")).max();
@@ -159,6 +161,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test may have threads")]
     fn a_destructor_that_runs_after_the_number_was_given_back_gets_none() {
         struct AsksLate(std::sync::mpsc::Sender<(usize, usize)>);
         impl Drop for AsksLate {

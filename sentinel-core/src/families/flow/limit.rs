@@ -47,9 +47,15 @@ enum Source {
 #[derive(Debug)]
 enum Spread {
     /// Exact in every sliding interval. Below one permit per interval, permits are also spaced.
-    Sliding { limiter: SlidingLimiter, spacing: LeakyBucket },
+    Sliding {
+        limiter: SlidingLimiter,
+        spacing: LeakyBucket,
+    },
     Aligned(BucketWindow),
-    Throttle { bucket: LeakyBucket, max_wait: u64 },
+    Throttle {
+        bucket: LeakyBucket,
+        max_wait: u64,
+    },
 }
 
 /// What a call took from a limit.
@@ -69,9 +75,11 @@ impl Limit {
         let source = match &params.strategy {
             Strategy::Direct => Source::Given,
             Strategy::WarmUp { .. } => Source::WarmUp(WarmUp::new(curve(params))),
-            Strategy::MemoryAdaptive(bounds) => {
-                Source::Memory { signals: Arc::clone(signals), seen: Number::new(f64::NAN), bounds: Mutex::new(*bounds) }
-            }
+            Strategy::MemoryAdaptive(bounds) => Source::Memory {
+                signals: Arc::clone(signals),
+                seen: Number::new(f64::NAN),
+                bounds: Mutex::new(*bounds),
+            },
         };
         let threshold = match &source {
             Source::Given => params.threshold,
@@ -94,7 +102,9 @@ impl Limit {
     /// Follows a rule that differs from the one so far only in thresholds.
     pub(super) fn set_params(&self, params: &FlowParams) {
         match (&self.source, &params.strategy) {
-            (Source::WarmUp(warm_up), _) => self.set_threshold(per_interval(warm_up.set_curve(curve(params)), self.interval)),
+            (Source::WarmUp(warm_up), _) => {
+                self.set_threshold(per_interval(warm_up.set_curve(curve(params)), self.interval));
+            }
             (Source::Memory { signals, bounds, .. }, Strategy::MemoryAdaptive(new)) => {
                 let mut bounds = bounds.lock();
                 *bounds = *new;
@@ -177,7 +187,11 @@ impl Limit {
             && let Ok(loan) = limiter.borrow(now, u64::from(call.permits()), self.max_borrow())
         {
             let delay = loan.due().saturating_sub(now);
-            return if delay == 0 { Step::Pass(Token::Borrowed(loan)) } else { Step::Wait(Token::Borrowed(loan), delay) };
+            return if delay == 0 {
+                Step::Pass(Token::Borrowed(loan))
+            } else {
+                Step::Wait(Token::Borrowed(loan), delay)
+            };
         }
         Step::Block(self.used_up(limiter, not_before, now))
     }

@@ -19,6 +19,7 @@ const MAX_BUCKETS: u32 = 100;
 const MAX_ORIGIN: usize = 512;
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
+#[cfg(feature = "json")]
 const DEFAULT_QUEUEING_TIME: Duration = Duration::from_millis(500);
 const DEFAULT_PERIOD: Duration = Duration::from_secs(10);
 const DEFAULT_COLD_FACTOR: f64 = 3.0;
@@ -260,7 +261,11 @@ impl Params for FlowParams {
         }
         if let Strategy::WarmUp { period, cold_factor } = self.strategy {
             if period.is_zero() || period > MAX_PERIOD {
-                report.invalid("warmUpPeriodSec", period.as_secs_f64(), "a period lasts more than 0 s and at most a day");
+                report.invalid(
+                    "warmUpPeriodSec",
+                    period.as_secs_f64(),
+                    "a period lasts more than 0 s and at most a day",
+                );
             }
             if !(cold_factor > 1.0 && cold_factor <= MAX_COLD_FACTOR) {
                 report.invalid("coldFactor", cold_factor, "a cold factor is above 1 and at most 1,000");
@@ -292,7 +297,11 @@ impl FlowParams {
         if let Strategy::MemoryAdaptive(bounds) = &self.strategy {
             let MemoryAdaptive { low_memory_threshold: low, high_memory_threshold: high, .. } = *bounds;
             if !(high > 0.0 && high <= MAX_THRESHOLD) {
-                report.invalid("highMemoryThreshold", high, "a threshold that follows the memory is above 0 and at most 4294967295");
+                report.invalid(
+                    "highMemoryThreshold",
+                    high,
+                    "a threshold that follows the memory is above 0 and at most 4294967295",
+                );
             }
             if !(low > high && low <= MAX_THRESHOLD) {
                 let expected = "with little memory used more passes than with much: it is above highMemoryThreshold and at most 4294967295";
@@ -302,7 +311,11 @@ impl FlowParams {
                 report.invalid("lowMemoryWaterMarkBytes", 0, "a mark is above 0 bytes");
             }
             if bounds.high_water_mark <= bounds.low_water_mark {
-                report.invalid("highMemoryWaterMarkBytes", bounds.high_water_mark, "it is above lowMemoryWaterMarkBytes");
+                report.invalid(
+                    "highMemoryWaterMarkBytes",
+                    bounds.high_water_mark,
+                    "it is above lowMemoryWaterMarkBytes",
+                );
             }
             if !self.threshold.is_finite() {
                 report.invalid("threshold", self.threshold, "a threshold is a number, even where it means nothing");
@@ -398,7 +411,8 @@ mod wire {
     }
 
     fn read_strategy(fields: &mut Fields<'_>, source: Source) -> Strategy {
-        let memory = ["lowMemoryThreshold", "highMemoryThreshold", "lowMemoryWaterMarkBytes", "highMemoryWaterMarkBytes"];
+        let memory =
+            ["lowMemoryThreshold", "highMemoryThreshold", "lowMemoryWaterMarkBytes", "highMemoryWaterMarkBytes"];
         if source != Source::MemoryAdaptive {
             memory.into_iter().for_each(|name| fields.unused(name, "the strategy memoryAdaptive"));
         }

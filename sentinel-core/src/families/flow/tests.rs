@@ -33,7 +33,8 @@ impl Lawful for Flow {
             3 => Just(Behavior::Reject),
             2 => (0..2_000_u64).prop_map(|wait| Behavior::Throttle { max_queueing_time: Duration::from_millis(wait) }),
         ];
-        let window = prop_oneof![4 => Just(Window::Sliding), 1 => (1..4_u32).prop_map(|buckets| Window::Aligned { buckets })];
+        let window =
+            prop_oneof![4 => Just(Window::Sliding), 1 => (1..4_u32).prop_map(|buckets| Window::Aligned { buckets })];
         let origin = prop_oneof![
             4 => Just(OriginSelector::Any),
             1 => Just(OriginSelector::Named("web".into())),

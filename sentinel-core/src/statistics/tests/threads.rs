@@ -191,6 +191,7 @@ fn sixty_four_threads_that_move_time_on_fill_two_buckets_exactly() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test may have threads")]
 fn a_destructor_that_runs_late_in_a_threads_life_still_counts() {
     use std::{cell::RefCell, sync::Arc};
     struct CountsOnDrop(Arc<Node>);

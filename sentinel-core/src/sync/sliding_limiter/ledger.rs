@@ -128,11 +128,6 @@ impl Ledger {
         }
     }
 
-    /// Permits of all loans that are not due yet.
-    pub(super) fn lent(&self) -> u64 {
-        sum(&self.loans, |_| true)
-    }
-
     /// Permits that at `now` are taken: of finished groups, and of loans due by then.
     pub(super) fn out(&self, now: u64, interval: u64) -> u64 {
         let is_out = |at: u64| at.saturating_add(interval) > now;

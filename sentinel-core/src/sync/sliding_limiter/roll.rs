@@ -1,4 +1,8 @@
 //! The limiter's steps under its lock.
+//!
+//! # Why this is correct
+//!
+//! The argument is that of [`SlidingLimiter`] as a whole: each step here keeps one of its sentences.
 
 use super::{LEFT_BITS, LEFT_MOST, Ledger, Ordering, SlidingLimiter, Stamp, left};
 
@@ -8,22 +12,25 @@ const STAMP_MASK: u64 = u64::MAX >> LEFT_BITS;
 impl SlidingLimiter {
     /// Brings the ledger up to `now`, and takes permits if enough are free.
     pub(super) fn roll(&self, ledger: &mut Ledger, now: u64, count: u64) -> Result<Stamp, u64> {
-        while let Some((due, lent)) = ledger.mature(now) {
-            self.roll_to(ledger, due, lent, 0);
+        let (up, down) = (self.up(now), self.down(now));
+        while let Some((due, lent)) = ledger.mature(down) {
+            self.roll_to(ledger, due, due, lent, 0);
         }
-        self.roll_to(ledger, now, 0, count).ok_or_else(|| self.nanos(ledger.next_return(now, self.interval)))
+        self.roll_to(ledger, up, down, 0, count).ok_or_else(|| self.nanos(ledger.next_return(down, self.interval)))
     }
 
     /// Rolls to one moment, and takes permits there: lent ones, which were set aside, and free ones if there are enough.
-    fn roll_to(&self, ledger: &mut Ledger, now: u64, lent: u64, count: u64) -> Option<Stamp> {
-        let back = ledger.expire(now, self.interval);
+    ///
+    /// What is taken is stamped `now`; what comes back has been out for an interval at `begun`.
+    fn roll_to(&self, ledger: &mut Ledger, now: u64, begun: u64, lent: u64, count: u64) -> Option<Stamp> {
+        let back = ledger.expire(begun, self.interval);
         ledger.free(back);
         let until = self.until.load(Ordering::Relaxed);
         let mut word = self.word.load(Ordering::Acquire);
         loop {
             let taken = ledger.granted - left(word);
             let end = last_stamp(word, ledger.began);
-            let is_gone = taken > 0 && end.saturating_add(self.interval) <= now;
+            let is_gone = taken > 0 && end.saturating_add(self.interval) <= begun;
             let opens = is_gone || (now >= until && now > end);
             let returned = if is_gone { taken } else { 0 };
             let swallowed = returned.min(ledger.debt);
@@ -54,7 +61,7 @@ impl SlidingLimiter {
                 ledger.began = now;
                 self.until.store(now.saturating_add(self.cell), Ordering::Release);
             }
-            let expiry = if ledger.reserve > 0 { 0 } else { ledger.next_return(now, self.interval) };
+            let expiry = if ledger.reserve > 0 { 0 } else { ledger.next_return(begun, self.interval) };
             self.expiry.store(expiry, Ordering::Release);
             return (now_taken == count).then_some(Stamp(stamp));
         }

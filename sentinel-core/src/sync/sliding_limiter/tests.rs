@@ -51,6 +51,17 @@ fn with_coarse_ticks_a_burst_passes_again_two_ticks_late_at_most() {
 }
 
 #[test]
+fn with_coarse_ticks_a_burst_on_a_tick_passes_again_exactly_one_interval_later() {
+    for (interval, unit) in [(HOUR, MILLI), (HOUR, 64), (DAY, 60 * SECOND)] {
+        let limiter = SlidingLimiter::new(3, interval);
+        let start = 12_345 * unit;
+        assert_eq!(admits(&limiter, start, 9), 3);
+        assert_eq!(admits(&limiter, start + interval - 1, 9), 0, "{interval} from {start}");
+        assert_eq!(admits(&limiter, start + interval, 9), 3, "{interval} from {start}");
+    }
+}
+
+#[test]
 fn long_after_a_burst_the_whole_threshold_passes() {
     for interval in [MILLI, SECOND, HOUR, 7 * DAY] {
         let limiter = SlidingLimiter::new(100, interval);
@@ -62,6 +73,16 @@ fn long_after_a_burst_the_whole_threshold_passes() {
             assert_eq!(admits(&limiter, now + interval / 2, 200), 0, "{interval} ns after {gap} ns");
         }
     }
+}
+
+#[test]
+fn a_clock_reading_from_long_ago_does_not_keep_permits_for_long() {
+    let limiter = SlidingLimiter::new(2, MILLI);
+    let now = 20 * 60 * SECOND;
+    for late in [0, 12 * 60 * SECOND] {
+        assert_eq!(limiter.acquire(now - late, 1), Ok(Stamp(now)));
+    }
+    assert_eq!(admits(&limiter, now + MILLI, 3), 2);
 }
 
 #[test]
@@ -215,6 +236,10 @@ fn a_group_that_goes_on_beyond_its_time_keeps_its_latest_stamp() {
     assert_eq!(limiter.acquire(108, 1), Ok(Stamp(108)));
     assert_eq!(limiter.acquire(106, 1), Ok(Stamp(108)), "stamps never go back");
     drop(rolling);
+    assert!(limiter.borrow(107, 0, 0).is_ok(), "rolls, and takes nothing");
+    limiter.undo(Stamp(108), 1);
+    assert_eq!(limiter.left(), 2, "the permit was found");
+    assert_eq!(limiter.acquire(107, 1), Ok(Stamp(108)));
     assert_eq!(admits(&limiter, 110, 9), 1, "the one of 100 is in a group that ended at 108");
     assert_eq!(admits(&limiter, 117, 9), 0);
     assert_eq!(admits(&limiter, 118, 9), 3);
@@ -330,6 +355,22 @@ fn a_loan_given_back_is_free_for_others_before_and_after_it_is_due() {
     limiter.give_back(late);
     assert_eq!(admits(&limiter, SECOND + 1, 3), 1);
     assert_eq!(admits(&limiter, 2 * SECOND - 1, 3), 0);
+}
+
+#[test]
+fn a_loan_that_was_paid_early_is_out_for_an_interval_from_its_due_moment() {
+    let limiter = SlidingLimiter::with_cells(2, 10, 2);
+    let stamp = limiter.acquire(100, 1).expect("free");
+    limiter.acquire(106, 1).expect("free");
+    let loan = limiter.borrow(108, 1, 5).expect("the one of 100 comes back");
+    assert_eq!(loan.due(), 110);
+    limiter.undo(stamp, 1);
+    assert_eq!(admits(&limiter, 109, 3), 0, "the one undone is the borrower's now");
+    limiter.set_threshold(3);
+    assert_eq!(admits(&limiter, 109, 3), 1);
+    assert!(limiter.borrow(110, 0, 0).is_ok(), "rolls, and takes nothing");
+    assert_eq!(admits(&limiter, 119, 3), 0);
+    assert_eq!(admits(&limiter, 120, 4), 3);
 }
 
 #[test]

@@ -22,6 +22,13 @@ type Slot = OnceLock<Box<Stripe>>;
 /// threads with the lowest [numbers](threads), twice as many as the machine runs at once, from 4 to 64. The others
 /// share as many common ones. Each comes into being when it is first used.
 ///
+/// # Why this is correct
+///
+/// Stripes are added and never taken away, and what is counted in one stays there, so sums over all that are there only
+/// grow. Loads come in the order that [`Stripe`] asks for: errors, completions, passes. A thread's own stripe is its own
+/// because no two threads have one number at a time. `mark` only guesses whether the resource is hot: it says nothing
+/// about other memory, so it needs no order.
+///
 /// # Memory
 ///
 /// Nothing on the heap before the first call; 1,024 bytes from then on; when hot, 1,024 more for each thread that calls,

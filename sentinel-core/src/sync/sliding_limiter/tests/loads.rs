@@ -87,6 +87,7 @@ fn no_sliding_interval_holds_more_than_the_threshold_and_almost_all_that_may_pas
         Load::Even(150),
         Load::Poisson,
         Load::Pulse,
+        Load::Bursts,
         Load::RandomBursts,
     ];
     for (threshold, interval) in limits {
