@@ -1,0 +1,16 @@
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod read;
+mod save;
+mod source;
+mod status;
+mod watch;
+
+pub use self::{
+    error::FileError,
+    save::save,
+    source::{FileSource, Loaded, WhenMissing},
+    status::{Status, Watching},
+    watch::FileWatch,
+};

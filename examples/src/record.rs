@@ -1,0 +1,100 @@
+//! A record of what a service was offered and what it admitted, by resource, kept around the layer and not inside of it.
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+};
+use parking_lot::Mutex;
+use sentinel_axum::{RequestHead, layer, resource};
+use sentinel_core::Sentinel;
+
+use crate::audit::Admitted;
+
+/// A record; clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Record {
+    start: Instant,
+    resources: Arc<Mutex<HashMap<String, Calls>>>,
+}
+
+/// The calls of one resource.
+#[derive(Clone, Debug, Default)]
+pub struct Calls {
+    /// When calls asked to enter, in nanoseconds of the record.
+    pub offered: Vec<u64>,
+    /// Those that were admitted.
+    pub admitted: Vec<Admitted>,
+}
+
+impl Record {
+    /// An empty record that begins now.
+    pub fn new() -> Self {
+        Self { start: Instant::now(), resources: Arc::default() }
+    }
+
+    /// Nanoseconds since the record began.
+    pub fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Notes a call that is about to enter, and when that was.
+    pub fn offered(&self, resource: &str) -> u64 {
+        let mut resources = self.resources.lock();
+        // Read under the lock, so that the times are in order.
+        let now = self.now();
+        match resources.get_mut(resource) {
+            Some(calls) => calls.offered.push(now),
+            None => {
+                resources.insert(resource.to_owned(), Calls { offered: vec![now], admitted: Vec::new() });
+            }
+        }
+        now
+    }
+
+    /// Notes that a call was admitted.
+    pub fn admitted(&self, resource: &str, before: u64) {
+        let after = self.now();
+        if let Some(calls) = self.resources.lock().get_mut(resource) {
+            calls.admitted.push(Admitted { before, after });
+        }
+    }
+
+    /// What is on record of a resource.
+    pub fn calls(&self, resource: &str) -> Calls {
+        self.resources.lock().get(resource).cloned().unwrap_or_default()
+    }
+
+    /// Protects a router and notes what comes to the layer and what gets through it.
+    pub fn around(&self, router: Router, sentinel: &Sentinel) -> Router {
+        router
+            .layer(from_fn_with_state(self.clone(), inside))
+            .layer(layer(sentinel))
+            .layer(from_fn_with_state(self.clone(), outside))
+    }
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Before(u64);
+
+async fn outside(State(record): State<Record>, mut request: Request, next: Next) -> Response {
+    let before = Before(record.offered(&resource(RequestHead::of(&request))));
+    request.extensions_mut().insert(before);
+    next.run(request).await
+}
+
+async fn inside(State(record): State<Record>, request: Request, next: Next) -> Response {
+    if let Some(Before(before)) = request.extensions().get().copied() {
+        record.admitted(&resource(RequestHead::of(&request)), before);
+    }
+    next.run(request).await
+}
