@@ -24,6 +24,12 @@ impl Entry {
     #[inline(always)]
     pub(crate) fn admit(plan: PlanRef, held: Held, now: u64, count: u32) -> Self {
         plan.core.count_pass(now, count);
+        Self::new(plan, held, now, count)
+    }
+
+    /// An entry that is counted already.
+    #[inline(always)]
+    pub(crate) fn new(plan: PlanRef, held: Held, now: u64, count: u32) -> Self {
         Self { plan, held, admitted: now, count, outcome: Outcome::Ok }
     }
 
@@ -86,10 +92,7 @@ impl Drop for Entry {
         let outcome = if std::thread::panicking() { Outcome::Error } else { self.outcome };
         let exit = Exit { now, count: self.count, response_time: now.saturating_sub(self.admitted), outcome };
         self.plan.stages.release(std::mem::take(&mut self.held), &exit);
-        core.node.exit(now, exit.count, exit.response_time, outcome);
-        if let Some(inbound) = &core.inbound {
-            inbound.exit(now, exit.count, exit.response_time, outcome);
-        }
+        core.count_exit(now, exit.count, exit.response_time, outcome);
         self.plan.give_back();
     }
 }

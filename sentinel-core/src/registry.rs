@@ -16,7 +16,7 @@ use crate::{
     event::{Event, Listeners},
     families::{Part, Rules, Stages, Table},
     plan,
-    resource::{Core, Direction, Slot, Target},
+    resource::{Core, Direction, Slot, Target, enter_under},
     rules::{Changes, InvalidRules, Parts, ReplaceError},
     sentinel::Builder,
     signals::Signals,
@@ -101,10 +101,14 @@ impl Registry {
     #[inline(always)]
     pub(crate) fn enter(&self, target: Target<'_>, call: &Call<'_>) -> Decision {
         let slots = self.slots.pin();
-        if let Some(slot) = slots.get(target.name)
-            && let Some(decision) = slot.enter_unless_evicted(call)
-        {
-            return decision;
+        if let Some(slot) = slots.get(target.name) {
+            if let Some(plan) = slot.lasting_plan() {
+                drop(slots);
+                return enter_under(plan, call);
+            }
+            if let Some(decision) = slot.enter_unless_evicted(call) {
+                return decision;
+            }
         }
         drop(slots);
         self.resource_anew(target).enter(call)

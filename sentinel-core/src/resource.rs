@@ -6,10 +6,10 @@ use crate::{
     clock::Time,
     decision::{Decision, Reservation},
     entry::Entry,
-    families::{AtOnce, Held, Stages, Tokens},
+    families::{AtOnce, Cause, Held, Stages, Tokens},
     plan::{Plan, PlanRef, PlanSlot, Stage, Verdict},
     snapshot::ResourceSnapshot,
-    statistics::{Node, Traffic},
+    statistics::{Node, Outcome, Traffic},
     sync::flag::Flag,
 };
 
@@ -185,6 +185,14 @@ impl Core {
         }
     }
 
+    #[inline(always)]
+    pub(crate) fn count_exit(&self, now: u64, permits: u32, response_time: u64, outcome: Outcome) {
+        self.node.exit(now, permits, response_time, outcome);
+        if let Some(inbound) = &self.inbound {
+            count_exit(inbound, now, permits, response_time, outcome);
+        }
+    }
+
     #[inline]
     pub(crate) fn count_block(&self, now: u64, permits: u32) {
         self.node.block(now, permits);
@@ -192,6 +200,12 @@ impl Core {
             inbound.block(now, permits);
         }
     }
+}
+
+/// A function of its own, so that the short way of calls that are not inbound stays short.
+#[inline(never)]
+fn count_exit(node: &Node, now: u64, permits: u32, response_time: u64, outcome: Outcome) {
+    node.exit(now, permits, response_time, outcome);
 }
 
 /// A resource in the registry.
@@ -217,38 +231,35 @@ impl Slot {
     /// Asks to enter through a reference that keeps the resource from being given up.
     #[inline(always)]
     pub(crate) fn enter(&self, call: &Call<'_>) -> Decision {
-        match self.ask(call, None) {
-            Some(decision) => decision,
-            None => unreachable!("nobody asked whether the resource is given up"),
-        }
+        enter_under(self.plan.take(&self.core), call)
+    }
+
+    /// The plan to enter under, if the resource will certainly not be given up meanwhile.
+    #[inline(always)]
+    pub(crate) fn lasting_plan(&self) -> Option<PlanRef> {
+        let plan = self.plan.take(&self.core);
+        let lasts = !self.evicted.is_set() && !plan.stages.may_be_evicted();
+        lasts.then_some(plan)
     }
 
     /// Asks to enter through the map, from where the resource may be given up meanwhile: then nothing is taken, and the
     /// name has to be looked up again.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn enter_unless_evicted(&self, call: &Call<'_>) -> Option<Decision> {
-        self.ask(call, Some(&self.evicted))
-    }
-
-    #[inline(always)]
-    fn ask(&self, call: &Call<'_>, evicted: Option<&Flag>) -> Option<Decision> {
         let plan = self.plan.take(&self.core);
         let now = plan.core.time.now();
-        let uncertain = evicted.is_some_and(|evicted| evicted.is_set() || plan.stages.may_be_evicted());
-        let answer = if uncertain { AtOnce::Ask } else { plan.stages.at_once(call, now) };
-        match answer {
-            AtOnce::Pass => Some(Decision::Admit(Entry::admit(plan, Held::default(), now, call.permits()))),
-            AtOnce::Block(cause) => {
-                let at = plan.stages.single();
-                Some(Decision::Block(Blocked::count(plan, now, call.permits(), at, cause)))
-            }
-            // Taken apart and put together again, so that the short way stays in registers.
-            AtOnce::Ask => match decide(plan, now, call, evicted.filter(|_| uncertain))? {
-                Decision::Admit(entry) => Some(Decision::Admit(entry)),
-                Decision::Wait(reservation) => Some(Decision::Wait(reservation)),
-                Decision::Block(blocked) => Some(Decision::Block(blocked)),
-            },
+        let mut taken = Tokens::default();
+        let verdict = plan.stages.walk(Stage::default(), call, now, &mut taken);
+        Flag::settle();
+        if self.evicted.is_set() {
+            plan.stages.undo(&mut taken, call);
+            return None;
         }
+        Some(match conclude(&plan, &verdict, taken, now, call) {
+            Asked::Pass(held) => Decision::Admit(Entry::new(plan, held, now, call.permits())),
+            Asked::Wait(reservation) => Decision::Wait(reservation),
+            Asked::Block { at, cause } => Decision::Block(Blocked::new(plan, at, cause)),
+        })
     }
 
     pub(crate) fn is_evicted(&self) -> bool {
@@ -286,24 +297,50 @@ impl Slot {
     }
 }
 
-/// Asks every check, unless the resource is given up meanwhile.
-#[inline(never)]
-fn decide(plan: PlanRef, now: u64, call: &Call<'_>, evicted: Option<&Flag>) -> Option<Decision> {
-    let mut taken = Tokens::default();
-    let verdict = plan.stages.walk(Stage::default(), call, now, &mut taken);
-    if let Some(evicted) = evicted {
-        Flag::settle();
-        if evicted.is_set() {
-            plan.stages.undo(&mut taken, call);
-            return None;
-        }
-    }
-    Some(match verdict {
-        Verdict::Pass => Decision::Admit(Entry::admit(plan, Stages::admit(taken), now, call.permits())),
-        Verdict::Block { at, cause } => {
-            plan.stages.undo(&mut taken, call);
+/// Asks to enter under a plan.
+#[inline(always)]
+pub(crate) fn enter_under(plan: PlanRef, call: &Call<'_>) -> Decision {
+    let now = plan.core.time.now();
+    match plan.stages.at_once(call, now) {
+        AtOnce::Pass => Decision::Admit(Entry::admit(plan, Held::default(), now, call.permits())),
+        AtOnce::Block(cause) => {
+            let at = plan.stages.single();
             Decision::Block(Blocked::count(plan, now, call.permits(), at, cause))
         }
-        Verdict::Wait { at, delay } => Decision::Wait(Reservation::new(plan, taken, now, at, delay, call)),
-    })
+        AtOnce::Ask => match ask(&plan, now, call) {
+            Asked::Pass(held) => Decision::Admit(Entry::new(plan, held, now, call.permits())),
+            Asked::Wait(reservation) => Decision::Wait(reservation),
+            Asked::Block { at, cause } => Decision::Block(Blocked::new(plan, at, cause)),
+        },
+    }
+}
+
+/// What came of asking every check: a decision without its plan, so that the short way keeps that in a register.
+enum Asked {
+    Pass(Held),
+    Wait(Reservation),
+    Block { at: Stage, cause: Cause },
+}
+
+/// Asks every check, and counts what comes of it.
+#[inline(never)]
+fn ask(plan: &PlanRef, now: u64, call: &Call<'_>) -> Asked {
+    let mut taken = Tokens::default();
+    let verdict = plan.stages.walk(Stage::default(), call, now, &mut taken);
+    conclude(plan, &verdict, taken, now, call)
+}
+
+fn conclude(plan: &PlanRef, verdict: &Verdict, mut taken: Tokens, now: u64, call: &Call<'_>) -> Asked {
+    match *verdict {
+        Verdict::Pass => {
+            plan.core.count_pass(now, call.permits());
+            Asked::Pass(Stages::admit(taken))
+        }
+        Verdict::Block { at, cause } => {
+            plan.stages.undo(&mut taken, call);
+            plan.core.count_block(now, call.permits());
+            Asked::Block { at, cause }
+        }
+        Verdict::Wait { at, delay } => Asked::Wait(Reservation::new(plan.clone(), taken, now, at, delay, call)),
+    }
 }

@@ -158,9 +158,8 @@ impl Follower {
             }
             Err(error @ FileError::Missing { .. }) => {
                 self.seen = None;
-                if self.source.when_missing == WhenMissing::Clear {
+                if self.source.when_missing == WhenMissing::Clear && std::mem::take(&mut self.status.lock().rules) > 0 {
                     self.sentinel.rules().clear(&self.source.name());
-                    self.status.lock().rules = 0;
                 }
                 self.note(Err(error))
             }

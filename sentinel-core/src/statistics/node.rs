@@ -91,7 +91,7 @@ impl Node {
     }
 
     /// Counts permits that are given back, `response_time` nanoseconds after they passed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn exit(&self, now: u64, count: u32, response_time: u64, outcome: Outcome) {
         match self.ready_stripe(now) {
             Some(stripe) => self.complete::<true>(stripe, count, response_time, outcome),
@@ -218,7 +218,7 @@ impl Node {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn complete<const OWNED: bool>(&self, stripe: &Stripe, count: u32, response_time: u64, outcome: Outcome) {
         let permits = u64::from(count);
         stripe.complete::<OWNED>(permits);

@@ -166,7 +166,7 @@ impl SlidingLimiter {
     ///
     /// One compare-exchange, or none and three loads when refused; about 128 times per interval also a short lock. One
     /// allocation in the limiter's life, another when the threshold is raised.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn acquire(&self, now: u64, count: u64) -> Result<Stamp, u64> {
         let up = self.up(now);
         let word = self.word.load(Ordering::Acquire);
@@ -256,7 +256,7 @@ impl SlidingLimiter {
     }
 
     /// Permits out at `now`.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn used(&self, now: u64) -> u64 {
         let now = self.down(now);
         let ledger = self.ledger.lock();

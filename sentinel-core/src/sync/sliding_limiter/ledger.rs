@@ -146,7 +146,7 @@ impl Ledger {
     }
 
     /// Bytes on the heap.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(super) fn heap_bytes(&self) -> usize {
         (self.finished.capacity() + self.loans.capacity()) * size_of::<Group>()
     }
