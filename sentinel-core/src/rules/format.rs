@@ -57,12 +57,16 @@ impl Format {
 
     #[cfg(feature = "toml")]
     fn parse_toml(self, text: &str) -> Result<serde_json::Value, InvalidDocument> {
-        toml::from_str(text).map_err(|error| self.syntax(&error))
+        let tree: serde_json::Map<_, _> = toml::from_str(text).map_err(|error| self.syntax(&error))?;
+        if tree.is_empty() { Err(InvalidDocument::Empty) } else { Ok(tree.into()) }
     }
 
     #[cfg(feature = "toml")]
     fn write_toml(self, tree: &serde_json::Value) -> Result<String, InvalidDocument> {
-        toml::to_string(tree).map_err(|error| self.syntax(&error))
+        // A table without anything in it is written as nothing, which is no document.
+        let is_empty = tree.as_object().is_some_and(serde_json::Map::is_empty);
+        let written = if is_empty { Ok("flow = []\n".to_owned()) } else { toml::to_string(tree) };
+        written.map_err(|error| self.syntax(&error))
     }
 
     #[cfg(feature = "yaml")]

@@ -89,7 +89,7 @@ impl std::error::Error for InvalidRules {}
 #[non_exhaustive]
 pub enum InvalidDocument {
     /// There is nothing in it.
-    #[error("the document is empty; no rules are written as {{}}")]
+    #[error("the document is empty; no rules are written as {{}}, in TOML as flow = []")]
     Empty,
     /// It is not of its format.
     #[error("the document is not {format}: {message}")]
