@@ -34,7 +34,7 @@ pub enum FileError {
         /// The file.
         path: PathBuf,
     },
-    /// The file could not be read or written.
+    /// The file could not be read or written: no permission, a folder in its place, a full disk.
     #[error("{}: {error}", path.display())]
     Io {
         /// The file.

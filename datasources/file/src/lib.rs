@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+mod bell;
 mod error;
+mod folders;
 mod read;
 mod save;
 mod source;

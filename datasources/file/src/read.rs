@@ -1,10 +1,11 @@
 //! Reading a file that somebody may be writing.
 
 use std::{
-    fs::{File, Metadata},
+    fs::{self, File, Metadata},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     io::{self, Read as _},
     path::Path,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use crate::FileError;
@@ -12,51 +13,135 @@ use crate::FileError;
 /// Attempts at reading a file that changes meanwhile.
 const ATTEMPTS: u32 = 3;
 
+/// The coarsest step in which a file system keeps times: that of FAT.
+const COARSEST_TIME: Duration = Duration::from_secs(2);
+
+/// The content of a file at one time.
+#[derive(Debug)]
+pub(crate) struct Version {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) stamp: Stamp,
+    /// Tells one content from another.
+    pub(crate) hash: u64,
+}
+
 /// What tells one state of a file from another without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     len: u64,
     modified: Option<SystemTime>,
-    file: u64,
+    /// Unlike the other, no program can set this time back.
+    changed: Option<SystemTime>,
+    /// Device and number: what a rename puts in place of the file is another one.
+    #[cfg(unix)]
+    file: (u64, u64),
 }
 
 impl Stamp {
     /// The state of the file at a path now.
     pub(crate) fn of(path: &Path) -> Option<Self> {
-        std::fs::metadata(path).ok().map(|metadata| Self::from(&metadata))
+        fs::metadata(path).ok().map(|metadata| Self::from(&metadata))
+    }
+
+    /// Whether the last change is so long ago that a further one has another time.
+    pub(crate) fn is_settled(&self, now: SystemTime) -> bool {
+        let is_past = |time: SystemTime| now.duration_since(time).is_ok_and(|age| age > COARSEST_TIME);
+        self.modified.is_some_and(is_past) && self.changed.is_some_and(is_past)
     }
 }
 
 impl From<&Metadata> for Stamp {
+    #[cfg(unix)]
     fn from(metadata: &Metadata) -> Self {
-        #[cfg(unix)]
-        let file = std::os::unix::fs::MetadataExt::ino(metadata);
-        #[cfg(not(unix))]
-        let file = 0;
-        Self { len: metadata.len(), modified: metadata.modified().ok(), file }
+        use std::os::unix::fs::MetadataExt as _;
+
+        let since_1970 = u64::try_from(metadata.ctime()).ok().zip(u32::try_from(metadata.ctime_nsec()).ok());
+        Self {
+            len: metadata.len(),
+            modified: metadata.modified().ok(),
+            changed: since_1970.and_then(|(seconds, nanos)| {
+                SystemTime::UNIX_EPOCH
+                    .checked_add(Duration::from_secs(seconds))?
+                    .checked_add(Duration::from_nanos(nanos.into()))
+            }),
+            file: (metadata.dev(), metadata.ino()),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn from(metadata: &Metadata) -> Self {
+        let modified = metadata.modified().ok();
+        Self { len: metadata.len(), modified, changed: modified }
     }
 }
 
 /// Reads a whole file in one state.
-pub(crate) fn read(path: &Path, max: u64) -> Result<(Vec<u8>, Stamp), FileError> {
+pub(crate) fn read(path: &Path, max: u64) -> Result<Version, FileError> {
+    let io = |error| FileError::io(path, error);
+    // Looked at before it is opened: opening a pipe waits for somebody to write.
+    if !fs::metadata(path).map_err(io)?.is_file() {
+        return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")));
+    }
     for _ in 0..ATTEMPTS {
-        let before = std::fs::metadata(path).map_err(|error| FileError::io(path, error))?;
-        if !before.is_file() {
-            let error = io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
-            return Err(FileError::io(path, error));
+        let file = File::open(path).map_err(io)?;
+        let stamp = Stamp::from(&file.metadata().map_err(io)?);
+        if stamp.len > max {
+            return Err(FileError::TooLarge { path: path.into(), size: stamp.len, max });
         }
-        if before.len() > max {
-            return Err(FileError::TooLarge { path: path.into(), size: before.len(), max });
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(before.len()).unwrap_or_default());
-        let file = File::open(path).map_err(|error| FileError::io(path, error))?;
+        let mut bytes = Vec::with_capacity(usize::try_from(stamp.len).unwrap_or_default());
         // One byte more than the file had, to see whether it has grown.
-        let mut limited = file.take(before.len().saturating_add(1));
-        limited.read_to_end(&mut bytes).map_err(|error| FileError::io(path, error))?;
-        let stamp = Stamp::from(&before);
-        if bytes.len() as u64 == before.len() && Stamp::of(path) == Some(stamp) {
-            return Ok((bytes, stamp));
+        (&file).take(stamp.len.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
+        let after = Stamp::from(&file.metadata().map_err(io)?);
+        if after == stamp && bytes.len() as u64 == stamp.len {
+            let mut hasher = DefaultHasher::new();
+            bytes.hash(&mut hasher);
+            return Ok(Version { hash: hasher.finish(), bytes, stamp });
         }
     }
     Err(FileError::Unsettled { path: path.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_trusted_only_when_the_change_is_long_ago() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "a").unwrap();
+        let stamp = Stamp::of(&path).unwrap();
+        let modified = stamp.modified.unwrap();
+        assert!(!stamp.is_settled(modified), "just now");
+        assert!(!stamp.is_settled(modified - Duration::from_secs(60)), "in the future");
+        assert!(stamp.is_settled(modified + COARSEST_TIME + Duration::from_secs(1)));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_change_whose_time_was_set_back_has_another_stamp() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "a").unwrap();
+        let set_back =
+            || File::options().write(true).open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        set_back();
+        let before = Stamp::of(&path).unwrap();
+        let beside = folder.path().join("beside");
+        fs::write(&beside, "b").unwrap();
+        fs::rename(beside, &path).unwrap();
+        set_back();
+        let after = Stamp::of(&path).unwrap();
+        assert_eq!((before.len, before.modified), (after.len, after.modified));
+        assert_ne!(before, after);
+    }
+
+    #[test]
+    fn the_largest_size_is_included() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "1234").unwrap();
+        assert_eq!(read(&path, 4).unwrap().bytes, b"1234");
+        assert!(matches!(read(&path, 3), Err(FileError::TooLarge { size: 4, max: 3, .. })));
+    }
 }

@@ -1,17 +1,24 @@
-use std::{fs, io::Write as _, path::Path};
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use sentinel_core::{Format, Rules};
 
-use crate::FileError;
+use crate::{FileError, folders::MAX_LINKS};
 
 /// Writes rules to a file, in one step: who reads it sees what was there before or all that is there now.
 ///
-/// A symlink stays one; what it points to is replaced. A file that is there keeps its permissions, a new one can be read and
-/// written by its owner alone.
+/// A symlink stays one; what it points to is replaced. A file that is there keeps its permissions, and its owner where the
+/// system allows it; a new one can be read and written by its owner alone. Many may save at the same time: the last one
+/// wins.
 ///
 /// # Errors
 ///
-/// When the file cannot be written; then it is as it was, and nothing else is left behind.
+/// When the file cannot be written; then it is as it was, and nothing else is left behind. Only when all is written except
+/// the entry in its folder, which a power failure may then undo, there is an error although the file is new.
 ///
 /// # Example
 ///
@@ -27,22 +34,45 @@ use crate::FileError;
 pub fn save(path: impl AsRef<Path>, rules: &Rules, format: Format) -> Result<(), FileError> {
     let path = path.as_ref();
     let text = rules.to_text(format).map_err(|error| FileError::Document { path: path.into(), error })?;
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    replace(path, text.as_bytes()).map_err(|error| FileError::Io { path: path.into(), error: Arc::new(error) })
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let target = behind_links(path)?;
     let folder = match target.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let io = |error| FileError::io(path, error);
-    // In the same folder, since a rename does not cross file systems; gone by itself when dropped.
-    let mut file = tempfile::Builder::new().prefix(".rules-").tempfile_in(folder).map_err(io)?;
-    file.write_all(text.as_bytes()).map_err(io)?;
-    if let Ok(before) = fs::metadata(&target) {
-        file.as_file().set_permissions(before.permissions()).map_err(io)?;
+    let before = fs::metadata(&target).ok();
+    if before.as_ref().is_some_and(|before| !before.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
     }
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(&target).map_err(|error| io(error.error))?;
+    // In the same folder, since a rename does not cross file systems; gone by itself when dropped.
+    let mut file = tempfile::Builder::new().prefix(".rules-").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    if let Some(before) = before {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{MetadataExt as _, fchown};
+            // Only the superuser may give files away.
+            let _ = fchown(file.as_file(), Some(before.uid()), Some(before.gid()));
+        }
+        file.as_file().set_permissions(before.permissions())?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(&target).map_err(|error| error.error)?;
     // The rename itself has to reach the disk too; where folders cannot be opened, it does without.
     #[cfg(unix)]
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+    fs::File::open(folder)?.sync_all()?;
     Ok(())
+}
+
+/// The file that a path leads to, which need not be there yet.
+fn behind_links(path: &Path) -> io::Result<PathBuf> {
+    let mut target = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let Ok(next) = fs::read_link(&target) else { return Ok(target) };
+        target = target.parent().unwrap_or(Path::new("")).join(next);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "too many links lead to each other"))
 }

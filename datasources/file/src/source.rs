@@ -1,5 +1,4 @@
 use std::{
-    hash::{DefaultHasher, Hash as _, Hasher as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -8,7 +7,7 @@ use sentinel_core::{Changes, Format, Rules, Sentinel, Warning};
 
 use crate::{
     FileError, FileWatch,
-    read::{Stamp, read},
+    read::{Version, read},
 };
 
 /// A file with rules.
@@ -21,9 +20,12 @@ use crate::{
 /// use sentinel_file::{FileSource, WhenMissing};
 ///
 /// let sentinel = Sentinel::default();
-/// let source = FileSource::new("/etc/service/rules.yaml").when_missing(WhenMissing::Clear).max_size(1 << 20);
-/// source.load(&sentinel)?;                  // once, here and now
-/// let watch = source.watch(&sentinel)?;     // and from now on
+/// let source = FileSource::new("/etc/service/rules.yaml")
+///     .debounce(Duration::from_millis(200))
+///     .when_missing(WhenMissing::Clear)
+///     .max_size(1 << 20);
+/// source.load(&sentinel)?;              // once, here and now
+/// let watch = source.watch(&sentinel)?; // and from now on
 /// # Ok::<(), sentinel_file::FileError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -155,11 +157,13 @@ impl FileSource {
 
     /// Puts the file's rules in force, now and whenever it changes, until the watch is dropped.
     ///
-    /// This starts one thread. What was in force when the watch is dropped stays so.
+    /// This starts one thread, and, unless only [polling](FileSource::poll_only), one more on which the system tells of
+    /// changes. Both end with the watch; what was in force then stays so.
     ///
     /// # Errors
     ///
-    /// When the file cannot be used now, unless it is [optional](FileSource::optional), or no thread can be started.
+    /// When the file cannot be used now, unless it is [optional](FileSource::optional): then nothing changes. When the format
+    /// is not known, or no thread can be started.
     pub fn watch(self, sentinel: &Sentinel) -> Result<FileWatch, FileError> {
         FileWatch::start(self, sentinel)
     }
@@ -175,10 +179,7 @@ impl FileSource {
 
     /// Reads the file.
     pub(crate) fn fetch(&self) -> Result<Version, FileError> {
-        let (bytes, stamp) = read(&self.path, self.max_size)?;
-        let mut hasher = DefaultHasher::new();
-        bytes.hash(&mut hasher);
-        Ok(Version { bytes, stamp, hash: hasher.finish() })
+        read(&self.path, self.max_size)
     }
 
     /// Puts what was read in force.
@@ -198,12 +199,4 @@ impl FileSource {
         let known = self.format.or_else(|| Format::from_path(&self.path));
         known.ok_or_else(|| FileError::UnknownFormat { path: self.path.clone() })
     }
-}
-
-/// The content of a file at one time.
-#[derive(Debug)]
-pub(crate) struct Version {
-    bytes: Vec<u8>,
-    pub(crate) stamp: Stamp,
-    pub(crate) hash: u64,
 }

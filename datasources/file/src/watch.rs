@@ -1,90 +1,87 @@
 use std::{
-    collections::BTreeSet,
-    fmt, io,
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
-    },
-    thread::JoinHandle,
+    fmt,
+    sync::Arc,
+    thread::{self, JoinHandle},
     time::{Instant, SystemTime},
 };
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use parking_lot::Mutex;
 use sentinel_core::Sentinel;
 
-use crate::{FileError, FileSource, Loaded, Status, Watching, WhenMissing, read::Stamp};
+use crate::{
+    FileError, FileSource, Loaded, Status, Watching, WhenMissing,
+    bell::{Bell, Heard},
+    folders::Folders,
+    read::Stamp,
+};
 
-/// Links followed from one to the next: as many as systems follow themselves.
-const MAX_LINKS: usize = 40;
-
-/// A file that is being watched. Dropping it ends that, and its thread.
+/// A file that is being watched. Dropping it ends that, and its thread; the rules stay in force.
+///
+/// # Example
+///
+/// ```
+/// use sentinel_core::Sentinel;
+/// use sentinel_file::{FileSource, Watching};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("flow.toml");
+/// std::fs::write(&path, "[[flow]]\nresource = 'orders'\nthreshold = 100\n")?;
+///
+/// let watch = FileSource::new(path).watch(&Sentinel::default())?;
+/// assert_eq!(watch.status().rules, 1);
+/// watch.stop();
+/// assert_eq!(watch.status().watching, Watching::Ended);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "dropping the watch ends it"]
 pub struct FileWatch {
     status: Arc<Mutex<Status>>,
-    wake: Sender<Wake>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// Why the thread wakes up.
-enum Wake {
-    Changed,
-    Stop,
+    bell: Arc<Bell>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl FileWatch {
     pub(crate) fn start(source: FileSource, sentinel: &Sentinel) -> Result<Self, FileError> {
         source.known_format()?;
-        let (wake, woken) = channel();
-        let status = Arc::new(Mutex::new(Status {
-            path: source.path.clone(),
-            source: source.name(),
-            watching: Watching::Polling { reason: "polling was asked for".to_owned() },
-            applied: 0,
-            failed: 0,
-            last_success: None,
-            last_error: None,
-            rules: 0,
-            warnings: Vec::new(),
-        }));
-        let mut follower = Follower {
-            folders: Folders::new(&source, wake.clone(), &status),
-            source,
-            sentinel: sentinel.clone(),
-            status: Arc::clone(&status),
-            seen: None,
-        };
+        let bell = Arc::new(Bell::default());
+        let folders = if source.poll_only { Folders::unwatched() } else { Folders::watched(Arc::clone(&bell)) };
+        let mut follower = Follower::new(source, sentinel, folders);
+        let status = Arc::clone(&follower.status);
         // Before the first look, so that no change between the two goes unnoticed.
-        follower.folders.follow(&follower.source.path);
-        let first = follower.look();
-        if follower.source.must_load {
-            first?;
+        follower.follow_folders();
+        match follower.look() {
+            Err(error) if follower.source.must_load => return Err(error),
+            outcome => follower.note(outcome),
         }
         let path = follower.source.path.clone();
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("sentinel-file".to_owned())
-            .spawn(move || follower.run(&woken))
+            .spawn({
+                let bell = Arc::clone(&bell);
+                move || follower.run(&bell)
+            })
             .map_err(|error| FileError::Thread { path, error: Arc::new(error) })?;
-        Ok(Self { status, wake, thread: Some(thread) })
+        Ok(Self { status, bell, thread: Mutex::new(Some(thread)) })
     }
 
     /// How the file stands.
     pub fn status(&self) -> Status {
-        self.status.lock().clone()
+        let mut status = self.status.lock().clone();
+        if self.thread.lock().as_ref().is_none_or(JoinHandle::is_finished) {
+            status.watching = Watching::Ended;
+        }
+        status
     }
 
-    /// Ends the watch, and waits until its thread has.
-    pub fn stop(self) {
-        drop(self);
-    }
-}
-
-impl Drop for FileWatch {
-    fn drop(&mut self) {
-        // Fails only when the thread has ended already.
-        let _ = self.wake.send(Wake::Stop);
-        if let Some(thread) = self.thread.take()
+    /// Ends the watch, and waits until its thread has, at most as long as it needs for what it is reading.
+    ///
+    /// A listener of the instance may do so as well: on the thread itself, nothing is waited for. Stopping again does
+    /// nothing.
+    pub fn stop(&self) {
+        self.bell.end();
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread
+            && thread.thread().id() != thread::current().id()
             && thread.join().is_err()
         {
             tracing::error!("the thread that watched a rule file had panicked");
@@ -92,9 +89,15 @@ impl Drop for FileWatch {
     }
 }
 
+impl Drop for FileWatch {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 impl fmt::Debug for FileWatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileWatch").field("status", &*self.status.lock()).finish_non_exhaustive()
+        f.debug_struct("FileWatch").field("status", &self.status()).finish_non_exhaustive()
     }
 }
 
@@ -105,189 +108,185 @@ struct Follower {
     status: Arc<Mutex<Status>>,
     folders: Folders,
     /// What was last read, whether it could be used or not.
-    seen: Option<(Stamp, u64)>,
+    seen: Option<Seen>,
+}
+
+struct Seen {
+    stamp: Stamp,
+    /// Whether every change since has another stamp.
+    is_settled: bool,
+    hash: u64,
 }
 
 impl Follower {
-    fn run(mut self, woken: &Receiver<Wake>) {
-        loop {
-            match woken.recv_timeout(self.source.poll_interval) {
-                Ok(Wake::Changed) => {
-                    if !self.settle(woken) {
-                        return;
-                    }
-                }
-                // Untold: look only if the file seems to have changed.
-                Err(RecvTimeoutError::Timeout) => {
-                    let now = Stamp::of(&self.source.path);
-                    if now.is_some() && now == self.seen.map(|(stamp, _)| stamp) {
-                        continue;
-                    }
-                }
-                Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-            }
-            self.folders.follow(&self.source.path);
-            // The outcome is in the status.
-            let _ = self.look();
-        }
-    }
-
-    /// Waits until the changes pause; `false` when the watch ends meanwhile.
-    fn settle(&self, woken: &Receiver<Wake>) -> bool {
-        let latest = Instant::now() + self.source.debounce * 10;
-        while Instant::now() < latest {
-            match woken.recv_timeout(self.source.debounce) {
-                Ok(Wake::Changed) => {}
-                Err(RecvTimeoutError::Timeout) => return true,
-                Ok(Wake::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
-            }
-        }
-        true
-    }
-
-    /// Reads the file, and puts in force what is new.
-    fn look(&mut self) -> Result<(), FileError> {
-        match self.source.fetch() {
-            Ok(version) => {
-                let known = self.seen.replace((version.stamp, version.hash));
-                if known.is_some_and(|(_, hash)| hash == version.hash) {
-                    return Ok(());
-                }
-                let loaded = self.source.apply(&self.sentinel, &version);
-                self.note(loaded)
-            }
-            Err(error @ FileError::Missing { .. }) => {
-                self.seen = None;
-                if self.source.when_missing == WhenMissing::Clear && std::mem::take(&mut self.status.lock().rules) > 0 {
-                    self.sentinel.rules().clear(&self.source.name());
-                }
-                self.note(Err(error))
-            }
-            Err(error) => {
-                self.seen = None;
-                self.note(Err(error))
-            }
-        }
-    }
-
-    fn note(&self, outcome: Result<Loaded, FileError>) -> Result<(), FileError> {
-        let now = SystemTime::now();
-        let mut status = self.status.lock();
-        let source = status.source.clone();
-        match outcome {
-            Ok(loaded) => {
-                status.applied += 1;
-                status.last_success = Some(now);
-                status.last_error = None;
-                status.rules = loaded.rules;
-                status.warnings.clone_from(&loaded.warnings);
-                drop(status);
-                tracing::info!(source, rules = loaded.rules, "the rules of the file are in force");
-                for warning in &loaded.warnings {
-                    tracing::warn!(source, %warning, "the rules of the file are odd");
-                }
-                Ok(())
-            }
-            Err(error) => {
-                // The same trouble at every look is told once.
-                let known = status.last_error.as_ref().is_some_and(|(_, last)| last.to_string() == error.to_string());
-                if !known {
-                    status.failed += 1;
-                    status.last_error = Some((now, error.clone()));
-                    drop(status);
-                    tracing::error!(source, %error, "the file cannot be used, the last good rules stay in force");
-                }
-                Err(error)
-            }
-        }
-    }
-}
-
-/// The folders in which a change may concern the file.
-struct Folders {
-    watcher: Option<RecommendedWatcher>,
-    watched: BTreeSet<PathBuf>,
-    status: Arc<Mutex<Status>>,
-}
-
-impl Folders {
-    fn new(source: &FileSource, wake: Sender<Wake>, status: &Arc<Mutex<Status>>) -> Self {
-        let mut folders = Self { watcher: None, watched: BTreeSet::new(), status: Arc::clone(status) };
-        if source.poll_only {
-            return folders;
-        }
-        let changed = move |event: notify::Result<notify::Event>| {
-            // Reading is no change, or looking at the file would wake the thread again.
-            if !event.is_ok_and(|event| event.kind.is_access()) {
-                // Fails only when the thread has ended already.
-                let _ = wake.send(Wake::Changed);
-            }
+    fn new(source: FileSource, sentinel: &Sentinel, folders: Folders) -> Self {
+        let status = Status {
+            path: source.path.clone(),
+            source: source.name(),
+            watching: folders.state(),
+            applied: 0,
+            failed: 0,
+            last_success: None,
+            last_error: None,
+            rules: 0,
+            warnings: Arc::default(),
         };
-        match notify::recommended_watcher(changed) {
-            Ok(watcher) => {
-                folders.watcher = Some(watcher);
-                status.lock().watching = Watching::Notified;
-            }
-            Err(error) => folders.give_up(&error),
-        }
-        folders
+        Self { source, sentinel: sentinel.clone(), status: Arc::new(Mutex::new(status)), folders, seen: None }
     }
 
-    /// Watches the folders that matter now, and no others.
-    fn follow(&mut self, path: &Path) {
-        let Some(watcher) = &mut self.watcher else { return };
-        let wanted = folders_of(path);
-        for gone in self.watched.difference(&wanted) {
-            // A folder that was deleted is not watched any more anyway.
-            let _ = watcher.unwatch(gone);
-        }
-        let mut failure = None;
-        for folder in &wanted {
-            // Again and again: a folder that was deleted and made anew is another one, which only the system knows.
-            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive)
-                && folder.is_dir()
-            {
-                failure = Some(error);
+    fn run(mut self, bell: &Bell) {
+        loop {
+            let heard = match bell.wait(self.source.poll_interval) {
+                Heard::Change => self.settle(bell),
+                heard => heard,
+            };
+            match heard {
+                Heard::End => return,
+                Heard::Nothing if self.is_as_seen() => {}
+                Heard::Nothing | Heard::Change => {
+                    self.follow_folders();
+                    let outcome = self.look();
+                    self.note(outcome);
+                }
             }
-        }
-        self.watched = wanted;
-        if let Some(error) = failure {
-            self.give_up(&error);
         }
     }
 
-    fn give_up(&mut self, error: &notify::Error) {
-        self.watcher = None;
-        self.watched.clear();
-        let reason = error.to_string();
-        tracing::warn!(reason, "the system does not tell of changes, the file is polled");
-        self.status.lock().watching = Watching::Polling { reason };
+    /// Waits until the changes pause.
+    fn settle(&self, bell: &Bell) -> Heard {
+        let start = Instant::now();
+        let longest = self.source.debounce.saturating_mul(10);
+        while start.elapsed() < longest {
+            match bell.wait(self.source.debounce) {
+                Heard::Change => {}
+                Heard::Nothing => break,
+                Heard::End => return Heard::End,
+            }
+        }
+        Heard::Change
+    }
+
+    fn follow_folders(&mut self) {
+        self.folders.follow(&self.source.path);
+        let state = self.folders.state();
+        let mut status = self.status.lock();
+        if let Watching::Polling { reason } = &state
+            && !self.source.poll_only
+            && status.watching != state
+        {
+            tracing::warn!(
+                source = status.source,
+                reason,
+                "the system does not tell of every change, the file is polled"
+            );
+        }
+        status.watching = state;
+    }
+
+    /// Whether the file is what was last read, as far as can be told without reading it.
+    fn is_as_seen(&self) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.is_settled && Stamp::of(&self.source.path) == Some(seen.stamp))
+    }
+
+    /// Reads the file, and puts in force what is new, if anything is.
+    fn look(&mut self) -> Result<Option<Loaded>, FileError> {
+        if self.is_as_seen() {
+            return Ok(None);
+        }
+        let now = SystemTime::now();
+        let outcome = self.source.fetch().and_then(|version| {
+            let seen = Seen { stamp: version.stamp, is_settled: version.stamp.is_settled(now), hash: version.hash };
+            let before = self.seen.replace(seen);
+            if before.is_some_and(|_| false) {
+                return Ok(None);
+            }
+            self.source.apply(&self.sentinel, &version).map(Some)
+        });
+        // A document stays wrong until it changes; all else may pass without that.
+        if matches!(&outcome, Err(error) if !matches!(error, FileError::Document { .. })) {
+            self.seen = None;
+        }
+        outcome
+    }
+
+    /// Keeps the outcome in the status.
+    fn note(&self, outcome: Result<Option<Loaded>, FileError>) {
+        match outcome {
+            Ok(Some(loaded)) => self.succeeded(loaded),
+            Ok(None) => {}
+            Err(error) => self.failed(error),
+        }
+    }
+
+    fn succeeded(&self, loaded: Loaded) {
+        let mut status = self.status.lock();
+        status.applied += 1;
+        status.last_success = Some(SystemTime::now());
+        status.last_error = None;
+        status.rules = loaded.rules;
+        status.warnings = loaded.warnings.into();
+        let (source, warnings) = (status.source.clone(), Arc::clone(&status.warnings));
+        drop(status);
+        tracing::info!(source, rules = loaded.rules, "the rules of the file are in force");
+        for warning in &*warnings {
+            tracing::warn!(source, %warning, "the rules of the file are odd");
+        }
+    }
+
+    fn failed(&self, error: FileError) {
+        // The same trouble at every look is told once.
+        if self.status.lock().last_error.as_ref().is_some_and(|(_, last)| last.to_string() == error.to_string()) {
+            return;
+        }
+        let source = self.source.name();
+        if self.source.when_missing == WhenMissing::Clear && matches!(error, FileError::Missing { .. }) {
+            // Listeners hear of it, and may ask for the status.
+            self.sentinel.rules().clear(&source);
+            let mut status = self.status.lock();
+            status.rules = 0;
+            status.warnings = Arc::default();
+            drop(status);
+            tracing::warn!(source, %error, "the file is gone, and its rules with it");
+        } else {
+            tracing::error!(source, %error, "the file cannot be used, the last good rules stay in force");
+        }
+        let mut status = self.status.lock();
+        status.failed += 1;
+        status.last_error = Some((SystemTime::now(), Arc::new(error)));
     }
 }
 
-/// The folder of the file, and that of every link on the way to it.
-fn folders_of(path: &Path) -> BTreeSet<PathBuf> {
-    let mut folders = BTreeSet::new();
-    let mut pending = vec![absolute(path)];
-    for _ in 0..MAX_LINKS {
-        let Some(path) = pending.pop() else { break };
-        if let Some(folder) = path.parent() {
-            folders.insert(folder.to_owned());
-        }
-        for part in path.ancestors() {
-            if let (Ok(target), Some(folder)) = (std::fs::read_link(part), part.parent()) {
-                folders.insert(folder.to_owned());
-                let rest = path.strip_prefix(part).unwrap_or(Path::new(""));
-                // Joining nothing would add a slash.
-                let resolved = folder.join(target);
-                pending.push(if rest.as_os_str().is_empty() { resolved } else { resolved.join(rest) });
-            }
-        }
-    }
-    folders
-}
+#[cfg(test)]
+mod tests {
+    use std::fs;
 
-fn absolute(path: &Path) -> PathBuf {
-    let made: io::Result<PathBuf> = std::path::absolute(path);
-    made.unwrap_or_else(|_| path.to_owned())
+    use super::*;
+
+    fn follower() -> (tempfile::TempDir, Follower) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("flow.yaml");
+        fs::write(&path, "flow: [{resource: a, threshold: 1}]").unwrap();
+        (folder, Follower::new(FileSource::new(path), &Sentinel::default(), Folders::unwatched()))
+    }
+
+    #[test]
+    fn what_was_read_before_is_not_put_in_force_again() {
+        let (_folder, mut follower) = follower();
+        assert_eq!(follower.look().unwrap().unwrap().changes.added, 1);
+        assert!(follower.look().unwrap().is_none());
+        fs::write(&follower.source.path, "flow: [{resource: a, threshold: 1}]").unwrap();
+        assert!(follower.look().unwrap().is_none(), "the same content again");
+        fs::write(&follower.source.path, "flow: [{resource: a, threshold: 2}]").unwrap();
+        assert_eq!(follower.look().unwrap().unwrap().changes.changed, 1);
+    }
+
+    #[test]
+    fn a_file_that_may_have_changed_within_its_time_is_read_again() {
+        let (_folder, mut follower) = follower();
+        let stamp = Stamp::of(&follower.source.path).unwrap();
+        follower.seen = Some(Seen { stamp, is_settled: true, hash: 0 });
+        assert!(follower.look().unwrap().is_none(), "nothing can have changed");
+        follower.seen = Some(Seen { stamp, is_settled: false, hash: 0 });
+        assert!(follower.look().unwrap().is_some());
+    }
 }

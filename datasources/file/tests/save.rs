@@ -35,7 +35,9 @@ fn nothing_else_is_left_in_the_folder_also_when_saving_fails() {
     names.sort();
     assert_eq!(names, ["flow.json", "taken.json"]);
     let nowhere = folder.path().join("no/such/folder/flow.json");
-    assert!(matches!(save(nowhere, &rules(1.0), Format::Json), Err(FileError::Missing { .. })));
+    let error = save(&nowhere, &rules(1.0), Format::Json).unwrap_err();
+    assert!(matches!(error, FileError::Io { .. }), "{error}");
+    assert!(error.to_string().starts_with(&nowhere.display().to_string()), "{error}");
 }
 
 #[cfg(unix)]
@@ -58,6 +60,55 @@ fn permissions_and_links_stay_as_they_are() {
     assert_eq!(fs::metadata(&new).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_stays_that_of_its_owner() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flow.json");
+    fs::write(&path, "{}").unwrap();
+    if let Err(error) = chown(&path, Some(12345), Some(23456)) {
+        eprintln!("skipped: only the superuser may give files away: {error}");
+        return;
+    }
+    save(&path, &rules(1.0), Format::Json).unwrap();
+    let after = fs::metadata(&path).unwrap();
+    assert_eq!((after.uid(), after.gid()), (12345, 23456));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_file_that_is_not_there_yet_stays_one_and_a_circle_is_an_error() {
+    use std::os::unix::fs::symlink;
+
+    let folder = tempfile::tempdir().unwrap();
+    let [link, middle, circle] = ["flow.json", "middle.json", "circle.json"].map(|name| folder.path().join(name));
+    fs::create_dir(folder.path().join("inner")).unwrap();
+    symlink("middle.json", &link).unwrap();
+    symlink("inner/real.json", &middle).unwrap();
+    save(&link, &rules(3.0), Format::Json).unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(fs::symlink_metadata(&middle).unwrap().is_symlink());
+    assert!(fs::read_to_string(folder.path().join("inner/real.json")).unwrap().contains("orders"));
+
+    symlink("circle.json", &circle).unwrap();
+    assert!(matches!(save(&circle, &rules(1.0), Format::Json), Err(FileError::Io { .. })));
+    assert!(fs::symlink_metadata(&circle).unwrap().is_symlink());
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_replaced_by_one() {
+    use std::os::unix::net::UnixListener;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flow.json");
+    let _socket = UnixListener::bind(&path).unwrap();
+    assert!(matches!(save(&path, &rules(1.0), Format::Json), Err(FileError::Io { .. })));
+    assert!(!fs::metadata(&path).unwrap().is_file());
+}
+
 #[test]
 fn whoever_reads_while_many_save_reads_something_whole() {
     let folder = tempfile::tempdir().unwrap();
@@ -73,4 +124,5 @@ fn whoever_reads_while_many_save_reads_something_whole() {
             assert_eq!(parsed.rules.len(), 1);
         }
     });
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }

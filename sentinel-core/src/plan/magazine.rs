@@ -42,26 +42,49 @@ struct Place {
     /// The address of the resource's core. It can be reused by another resource only when no plan is left here, since
     /// each keeps its core alive.
     owner: Cell<usize>,
+    /// The one that comes and goes when calls do not overlap.
+    top: Cell<Option<Arc<Plan>>>,
     len: Cell<usize>,
-    plans: [Cell<Option<Arc<Plan>>>; DEPTH],
+    more: [Cell<Option<Arc<Plan>>>; DEPTH - 1],
 }
 
 impl Place {
     const fn empty() -> Self {
-        Self { owner: Cell::new(0), len: Cell::new(0), plans: [const { Cell::new(None) }; DEPTH] }
+        Self {
+            owner: Cell::new(0),
+            top: Cell::new(None),
+            len: Cell::new(0),
+            more: [const { Cell::new(None) }; DEPTH - 1],
+        }
     }
 
-    #[inline]
+    #[inline(always)]
     fn pop(&self) -> Option<Arc<Plan>> {
+        match self.top.take() {
+            None => self.pop_more(),
+            plan => plan,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn pop_more(&self) -> Option<Arc<Plan>> {
         let last = self.len.get().checked_sub(1)?;
         self.len.set(last);
-        self.plans.get(last)?.take()
+        self.more.get(last)?.take()
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&self, plan: Arc<Plan>) {
+        if let Some(other) = self.top.replace(Some(plan)) {
+            self.push_more(other);
+        }
+    }
+
+    #[inline(never)]
+    fn push_more(&self, plan: Arc<Plan>) {
         let len = self.len.get();
-        if let Some(place) = self.plans.get(len) {
+        if let Some(place) = self.more.get(len) {
             place.set(Some(plan));
             self.len.set(len + 1);
         }
@@ -69,7 +92,8 @@ impl Place {
 
     fn clear(&self) {
         self.len.set(0);
-        self.plans.iter().for_each(|plan| drop(plan.take()));
+        drop(self.top.take());
+        self.more.iter().for_each(|plan| drop(plan.take()));
     }
 
     /// Clears the place if its plan is no longer in force.
