@@ -22,7 +22,7 @@ impl Blocked {
     }
 
     /// A refusal that is counted.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn count(plan: PlanRef, now: u64, permits: u32, at: Stage, cause: Cause) -> Self {
         plan.core.count_block(now, permits);
         Self::new(plan, at, cause)

@@ -123,7 +123,8 @@ impl Follower {
         let status = Status {
             path: source.path.clone(),
             source: source.name(),
-            watching: folders.state(),
+            // Until the folders are followed, which tells when it is otherwise.
+            watching: Watching::Notified,
             applied: 0,
             failed: 0,
             last_success: None,
@@ -197,7 +198,7 @@ impl Follower {
         let outcome = self.source.fetch().and_then(|version| {
             let seen = Seen { stamp: version.stamp, is_settled: version.stamp.is_settled(now), hash: version.hash };
             let before = self.seen.replace(seen);
-            if before.is_some_and(|_| false) {
+            if before.is_some_and(|before| before.hash == version.hash) {
                 return Ok(None);
             }
             self.source.apply(&self.sentinel, &version).map(Some)
@@ -288,5 +289,20 @@ mod tests {
         assert!(follower.look().unwrap().is_none(), "nothing can have changed");
         follower.seen = Some(Seen { stamp, is_settled: false, hash: 0 });
         assert!(follower.look().unwrap().is_some());
+    }
+
+    #[test]
+    fn the_same_trouble_counts_once_until_it_is_another() {
+        let (_folder, mut follower) = follower();
+        let mut failed = |content| {
+            fs::write(&follower.source.path, content).unwrap();
+            let outcome = follower.look();
+            follower.note(outcome);
+            follower.status.lock().failed
+        };
+        assert_eq!([failed(""), failed(" "), failed("  ")], [1, 1, 1]);
+        assert_eq!(failed("flow: ["), 2);
+        assert_eq!(failed("{}"), 2);
+        assert_eq!(failed(""), 3, "again, after it was good");
     }
 }

@@ -37,7 +37,8 @@ pin_project! {
         S: Service<Req>,
         P: Protocol<Req, S::Response, S::Error>,
     {
-        Waiting { waiting: Option<Waiting<S, P, Req>> },
+        // Boxed, so that the futures of requests that do not wait stay small.
+        Waiting { waiting: Option<Box<Waiting<S, P, Req>>> },
         Calling { #[pin] future: S::Future, pending: Option<Pending<P, P::Kept>> },
         Refused { answer: Option<Result<P::Response, P::Error>> },
     }
@@ -89,7 +90,10 @@ where
 
     fn asleep(shared: Arc<Shared<P>>, service: S, request: Req, reservation: Reservation) -> Self {
         match shared.sleep(reservation.delay()) {
-            Some(sleep) => Self::Waiting { waiting: Some(Waiting { sleep, reservation, service, request, shared }) },
+            Some(sleep) => {
+                let waiting = Waiting { sleep, reservation, service, request, shared };
+                Self::Waiting { waiting: Some(Box::new(waiting)) }
+            }
             None => match Decision::Wait(reservation).immediately() {
                 Ok(entry) => Self::calling(shared, &mut { service }, request, Guard::new(entry)),
                 Err(blocked) => Self::refused(&shared, blocked, &request),
@@ -126,7 +130,7 @@ where
                 StateProjection::Waiting { waiting } => {
                     ready!(waiting.as_mut().map_or(Poll::Ready(()), |waiting| waiting.sleep.as_mut().poll(context)));
                     let waiting = waiting.take().expect(AGAIN);
-                    state.set(State::awake(waiting));
+                    state.set(State::awake(*waiting));
                 }
                 StateProjection::Calling { future, pending } => {
                     // On the stack while the service is polled, so that a panic there ends the call as failed.

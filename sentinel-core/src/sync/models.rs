@@ -122,6 +122,18 @@ fn nobody_is_refused_while_a_permit_is_there() {
 }
 
 #[test]
+fn nobody_is_refused_while_another_thread_rolls() {
+    model(3, || {
+        let limiter = limiter(2, 2);
+        assert!(take(&limiter, 100).is_some());
+        let other = Arc::clone(&limiter);
+        let thread = thread::spawn(move || take(&other, 110));
+        assert!(take(&limiter, 110).is_some());
+        assert!(thread.join().unwrap().is_some());
+    });
+}
+
+#[test]
 fn an_undo_returns_what_was_taken_and_no_more() {
     model(3, || {
         let limiter = limiter(2, 2);

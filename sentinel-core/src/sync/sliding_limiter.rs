@@ -11,7 +11,8 @@ const LEFT_BITS: u32 = 24;
 const LEFT_MOST: u64 = (1 << LEFT_BITS) - 1;
 /// An interval has at most two to this power ticks, so that stamps a few intervals apart compare right.
 const INTERVAL_BITS: u32 = 36;
-/// Parts of an interval: a group lasts one, so permits come back at most that much later than they could.
+/// Parts of an interval, *cells*: a group lasts one, or up to two while another thread is about to end it, so permits come
+/// back at most that much later than they could.
 const CELLS: u64 = 128;
 /// Larger thresholds are the same as this one.
 const THRESHOLD_MOST: u64 = 1 << 62;
@@ -66,9 +67,10 @@ impl Loan {
 ///
 /// Moments are in ticks: one nanosecond for intervals of up to 68 s, and for longer ones the power of two of them that
 /// makes an interval 2^35 to 2^36 ticks. A permit is stamped with the tick that has not begun before it is taken, and comes
-/// back with a tick that has begun: with ticks of several nanoseconds up to two of them late, never early. A word's stamp is read as the first such tick at or after the open group's begin. Nobody takes
-/// from a group that is over for more than an interval, so its stamps lie within 2^38 ticks of its begin, and comparing
-/// them modulo 2^40 is right. A clock reading that is older than the group counts as its begin.
+/// back with a tick that has begun: with ticks of several nanoseconds up to two of them late, never early. A word's stamp
+/// is read as the first such tick at or after the open group's begin. Nobody takes from a group that is over for a cell,
+/// so its stamps lie within 2^37 ticks of its begin, and comparing them modulo 2^40 is right. A clock reading that is
+/// older than the group counts as its begin.
 ///
 /// # Why this is correct
 ///
@@ -312,9 +314,10 @@ impl SlidingLimiter {
                 continue;
             }
             if up >= until {
-                // While somebody else rolls, the group may go on for a while: its end is its last stamp, whenever that is.
+                // While somebody else rolls, the group may go on: its end is its last stamp, whenever that is. But not for
+                // long, since all that was taken from it before stays out until an interval after its end.
                 let ledger = match self.ledger.try_lock() {
-                    None if up - until > self.interval => Some(self.ledger.lock()),
+                    None if up - until >= self.cell => Some(self.ledger.lock()),
                     ledger => ledger,
                 };
                 if let Some(mut ledger) = ledger {

@@ -199,7 +199,8 @@ impl Limit {
     #[inline]
     fn used_up(&self, limiter: &SlidingLimiter, not_before: u64, now: u64) -> Cause {
         let threshold = self.threshold.get();
-        let observed = (threshold - limiter.left() as f64).max(0.0).floor();
+        // Whole permits; `floor` would be a call.
+        let observed = (threshold as u64).saturating_sub(limiter.left()) as f64;
         Cause { observed, threshold, retry_after: after(not_before, now) }
     }
 
