@@ -6,7 +6,7 @@ use loom::thread;
 
 use super::{Plan, PlanSlot, sweep};
 use crate::{
-    clock::{Clock, ManualClock},
+    clock::{Clock as _, ManualClock},
     families::Stages,
     resource::{Core, Direction, Kind},
     statistics::Node,

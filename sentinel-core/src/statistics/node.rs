@@ -60,7 +60,7 @@ impl Node {
     }
 
     /// A node whose stripes are all there, hot if it has `owners`: in a model, allocating is a race that is none.
-    #[cfg(loom)]
+    #[cfg(all(test, loom))]
     pub(super) fn prepared(buckets_per_second: u32, owners: usize) -> Self {
         let node = Self::new(buckets_per_second);
         node.stripes.prepare(owners);

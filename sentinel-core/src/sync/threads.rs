@@ -9,8 +9,10 @@
 /// Stands for "no number": the thread has not asked for one, or has already given it back.
 pub(crate) const NONE: usize = usize::MAX;
 
+#[cfg(all(test, loom))]
+pub(crate) use fixed::set_number;
 #[cfg(loom)]
-pub(crate) use fixed::{number, owners, register, set_number};
+pub(crate) use fixed::{number, owners, register};
 #[cfg(not(loom))]
 pub(crate) use numbers::{number, owners, register};
 
@@ -108,6 +110,7 @@ mod fixed {
         static NUMBER: Cell<usize> = Cell::new(NONE);
     }
 
+    #[cfg(test)]
     pub(crate) fn set_number(number: usize) {
         NUMBER.with(|own| own.set(number));
     }

@@ -1,5 +1,6 @@
 mod loads;
 mod sequences;
+mod threads;
 
 use super::{LEFT_MOST, Loan, NEVER, SlidingLimiter, Stamp};
 

@@ -146,7 +146,7 @@ impl StripeSet {
     }
 
     /// Brings the first stripe into being, and those of `owners` threads with a common one for all others.
-    #[cfg(loom)]
+    #[cfg(all(test, loom))]
     pub(crate) fn prepare(&self, owners: usize) {
         self.first.get_or_init(Box::default);
         if owners > 0 {

@@ -1,0 +1,50 @@
+//! A system that cannot tell of changes, because there are no file descriptors left to ask it.
+#![cfg(unix)]
+
+use std::{
+    env,
+    fs::{self, File},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use sentinel_core::Sentinel;
+use sentinel_file::{FileSource, Watching};
+
+/// Says that this process is the one with few descriptors.
+const FEW: &str = "SENTINEL_FILE_FEW_DESCRIPTORS";
+
+#[test]
+fn without_descriptors_the_file_is_polled_and_the_status_says_why() {
+    if env::var_os(FEW).is_some() {
+        return polls();
+    }
+    let itself = env::current_exe().unwrap();
+    let run =
+        Command::new("sh").args(["-c", "ulimit -n 64 && exec \"$0\" --nocapture"]).arg(itself).env(FEW, "1").output();
+    let output = run.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn polls() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flow.yaml");
+    fs::write(&path, "flow: []").unwrap();
+    let mut taken: Vec<File> = std::iter::from_fn(|| File::open(&path).ok()).collect();
+    assert!(taken.len() < 64);
+    // One is left: enough to read the file, too few to be told of changes.
+    taken.pop();
+    let sentinel = Sentinel::default();
+    let source = FileSource::new(&path).poll_interval(Duration::from_millis(20));
+    let watch = source.watch(&sentinel).unwrap();
+    let Watching::Polling { reason } = watch.status().watching else { panic!("{:?}", watch.status()) };
+    assert!(reason.contains("os error 24"), "{reason}");
+    drop(taken);
+    fs::write(&path, "flow: [{resource: orders, threshold: 1}]").unwrap();
+    let start = Instant::now();
+    while watch.status().rules != 1 {
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", watch.status());
+        thread::sleep(Duration::from_millis(1));
+    }
+}
