@@ -1,6 +1,6 @@
 //! A record of what a service was offered and what it admitted, by resource, kept around the layer and not inside of it.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Router,
@@ -10,14 +10,14 @@ use axum::{
 };
 use parking_lot::Mutex;
 use sentinel_axum::{RequestHead, layer, resource};
-use sentinel_core::Sentinel;
+use sentinel_core::{Clock as _, Sentinel, TscClock};
 
 use crate::audit::Admitted;
 
 /// A record; clones are the same one.
 #[derive(Clone, Debug)]
 pub struct Record {
-    start: Instant,
+    clock: TscClock,
     resources: Arc<Mutex<HashMap<String, Calls>>>,
 }
 
@@ -31,14 +31,15 @@ pub struct Calls {
 }
 
 impl Record {
-    /// An empty record that begins now.
-    pub fn new() -> Self {
-        Self { start: Instant::now(), resources: Arc::default() }
+    /// An empty record by the clock of the instance that it watches: another one may run some millionths faster, and then
+    /// its seconds are not the rule's.
+    pub fn new(clock: TscClock) -> Self {
+        Self { clock, resources: Arc::default() }
     }
 
-    /// Nanoseconds since the record began.
+    /// The time, in nanoseconds of the clock.
     pub fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        self.clock.nanos()
     }
 
     /// Notes a call that is about to enter, and when that was.
@@ -74,12 +75,6 @@ impl Record {
             .layer(from_fn_with_state(self.clone(), inside))
             .layer(layer(sentinel))
             .layer(from_fn_with_state(self.clone(), outside))
-    }
-}
-
-impl Default for Record {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

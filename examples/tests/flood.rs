@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::{Router, http::StatusCode, routing::get};
-use sentinel_core::{FlowRule, Rules, Sentinel};
+use sentinel_core::{FlowRule, Rules, Sentinel, TscClock};
 use sentinel_examples::{
     audit::{exact_log, most_inside},
     client::Client,
@@ -22,8 +22,9 @@ const LIMITS: [(&str, usize, u64); 3] = [("/a", 100, 1_000), ("/b", 1_000, 1_000
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_sliding_interval_of_a_flood_holds_more_than_its_limit() -> Result<(), Box<dyn std::error::Error>> {
-    let sentinel = Sentinel::default();
-    let record = Record::new();
+    let clock = TscClock::new();
+    let sentinel = Sentinel::builder().clock(clock.clone()).build()?;
+    let record = Record::new(clock);
     let mut app = Router::new();
     let mut rules = Vec::new();
     for (path, threshold, millis) in LIMITS {

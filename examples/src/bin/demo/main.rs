@@ -19,7 +19,7 @@ use std::{
 };
 
 use clap::Parser as _;
-use sentinel_core::Sentinel;
+use sentinel_core::{Sentinel, TscClock};
 use sentinel_examples::record::Record;
 use sentinel_file::{FileSource, FileWatch};
 use tempfile::TempDir;
@@ -60,8 +60,9 @@ fn failed(error: &(dyn Error + 'static)) -> ExitCode {
 
 /// Runs the demo; whether all rules were kept.
 async fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
-    let sentinel = Sentinel::default();
-    let record = Record::new();
+    let clock = TscClock::new();
+    let sentinel = Sentinel::builder().clock(clock.clone()).build()?;
+    let record = Record::new(clock);
     let limits = Limits::following(&sentinel, &record);
     let rules = RuleFile::new(args.rules.clone())?;
     let watch = FileSource::new(&rules.path).watch(&sentinel)?;
