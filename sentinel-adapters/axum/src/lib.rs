@@ -19,8 +19,8 @@ pub const UNMATCHED: &str = "unmatched";
 
 /// A layer that makes each method and route a resource: [`by_route`] with nothing set.
 ///
-/// Goes into `Router::layer`, `Router::route_layer` or `MethodRouter::layer`, once or in several places: a request enters
-/// once.
+/// Goes into `Router::layer`, `Router::route_layer` or `MethodRouter::layer`. Where clones of one layer are in several places
+/// on the way of a request, it enters once; another call of this function makes another layer, which it enters as well.
 pub fn layer(sentinel: &Sentinel) -> SentinelLayer<Http<Body>> {
     SentinelLayer::new(sentinel, by_route())
 }
@@ -28,7 +28,7 @@ pub fn layer(sentinel: &Sentinel) -> SentinelLayer<Http<Body>> {
 /// Requests enter the resource of their method and matched route, such as `GET /orders/{id}`.
 ///
 /// Names come from the program alone: requests without a route are all [`UNMATCHED`], and methods that are none of HTTP's
-/// own are all `OTHER`.
+/// own are all `OTHER`. HEAD is GET, since axum answers it with the handler for GET.
 ///
 /// # Example
 ///
@@ -59,11 +59,11 @@ pub fn resource(head: RequestHead<'_>) -> Cow<'_, str> {
 
 fn standard(method: &Method) -> &'static str {
     match *method {
-        Method::GET => "GET",
+        // A route for GET answers HEAD too, with the same work: it is no way around the limit.
+        Method::GET | Method::HEAD => "GET",
         Method::POST => "POST",
         Method::PUT => "PUT",
         Method::DELETE => "DELETE",
-        Method::HEAD => "HEAD",
         Method::OPTIONS => "OPTIONS",
         Method::PATCH => "PATCH",
         Method::CONNECT => "CONNECT",

@@ -73,6 +73,14 @@ async fn paths_and_methods_that_clients_make_up_make_no_resources() {
 }
 
 #[tokio::test]
+async fn head_is_no_way_around_the_limit_of_get() {
+    let sentinel = instance([FlowRule::new(ORDER, 1.0)]);
+    let app = orders().layer(layer(&sentinel));
+    assert_eq!(ask(&app, "HEAD", "/orders/1").await, 200);
+    assert_eq!(ask(&app, "GET", "/orders/1").await, 429);
+}
+
+#[tokio::test]
 async fn one_layer_in_ten_places_is_one_set_of_resources() {
     let sentinel = instance([FlowRule::new(ORDER, 5.0)]);
     let once = layer(&sentinel);

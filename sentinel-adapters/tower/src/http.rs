@@ -233,14 +233,15 @@ where
             response.extensions().get::<Outcome>().copied().unwrap_or_else(|| (self.classify)(response.status()));
         let (head, body) = response.into_parts();
         let no_body = no_body || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        let body = if self.head_only || no_body || head.status.is_informational() || body.is_end_stream() {
+        // A server stops reading after the bytes that it announced, and does not ask for the end.
+        let announced = head.headers.get(http::header::CONTENT_LENGTH);
+        let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
+        let left = announced.or_else(|| body.size_hint().exact());
+        let ended = body.is_end_stream() || left == Some(0);
+        let body = if self.head_only || no_body || head.status.is_informational() || ended {
             guard.conclude(outcome);
             GuardedBody::new(body, None, Guard::none(), outcome)
         } else {
-            // A server stops reading after the bytes that it announced, and does not ask for the end.
-            let announced = head.headers.get(http::header::CONTENT_LENGTH);
-            let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
-            let left = announced.or_else(|| body.size_hint().exact());
             GuardedBody::new(body, left, guard, outcome)
         };
         Ok(Response::from_parts(head, body))
