@@ -10,6 +10,7 @@ use crate::{
     families::Stages,
     resource::{Core, Direction, Kind},
     statistics::Node,
+    sync::flag::Flag,
 };
 
 fn core() -> Core {
@@ -61,15 +62,19 @@ fn a_call_that_ends_on_another_thread_leaves_no_old_plan_there_in_force() {
     loom::model(|| {
         let (core, slot, first) = used();
         let inside = slot.take(&core);
+        let is_over = Arc::new(Flag::default());
         let other = thread::spawn({
-            let (core, slot) = (Arc::clone(&core), Arc::clone(&slot));
+            let (core, slot, is_over) = (Arc::clone(&core), Arc::clone(&slot), Arc::clone(&is_over));
             move || {
                 drop(slot.take(&core));
                 drop(inside);
-                drop(slot.take(&core));
+                let is_over = is_over.is_set();
+                let next = [slot.take(&core), slot.take(&core)];
+                assert!(!is_over || !next.iter().any(|plan| plan.is_retired()), "the reload was over");
             }
         });
         slot.replace(plan(&core));
+        is_over.set();
         assert!(!slot.take(&core).is_retired());
         other.join().expect("the call does not panic");
         sweep();

@@ -80,6 +80,11 @@ fn a_late_clock_cannot_spend_what_was_too_little_for_another() {
 
 #[test]
 fn the_last_permit_is_taken_once() {
+    race(2, 2, &[100], &[(101, 1), (101, 1)]);
+}
+
+#[test]
+fn the_first_permit_is_taken_once() {
     race(1, 2, &[], &[(100, 1), (100, 1)]);
 }
 

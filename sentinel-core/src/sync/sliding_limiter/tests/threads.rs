@@ -1,6 +1,7 @@
 //! Many threads at once, on a clock that one of them moves on.
 
 use std::{
+    hint,
     sync::{
         Barrier,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -11,7 +12,7 @@ use std::{
 use super::{HOUR, SECOND, SlidingLimiter, Stamp, worst};
 
 /// Steps of the clock in an interval.
-const STEPS: u64 = 40;
+const STEPS: u64 = 320;
 const INTERVALS: u64 = 5;
 
 /// A call that was admitted: what the clock said before and after it.
@@ -70,10 +71,13 @@ fn worst_inside(admitted: &[Admitted], times: &[u64], interval: u64) -> u64 {
 
 #[test]
 fn no_interval_holds_more_calls_than_the_threshold_however_many_threads_call() {
-    let hammering: Vec<_> = (0..INTERVALS * STEPS).collect();
+    let hammering: Vec<_> = (0..INTERVALS * STEPS).step_by(8).collect();
     let pulsed: Vec<_> = hammering.iter().copied().filter(|step| step % STEPS < STEPS * 45 / 100).collect();
     let bursts: Vec<_> = (0..3 * INTERVALS).map(|time| time * STEPS).collect();
-    for (load, steps) in [("hammering", hammering), ("asleep for 55 %", pulsed), ("bursts", bursts)] {
+    // Several within the time of a group.
+    let fine: Vec<_> = (0..2 * STEPS + STEPS / 2).collect();
+    let loads = [("hammering", hammering), ("asleep for 55 %", pulsed), ("bursts", bursts), ("fine", fine)];
+    for (load, steps) in loads {
         for (threshold, interval) in [(1, SECOND), (10, SECOND), (1_000, SECOND), (1_000, HOUR)] {
             for threads in [8, 64] {
                 let case = format!("{threshold} per {interval} ns, {threads} threads, {load}");
@@ -110,8 +114,10 @@ fn a_burst_passes_again_one_interval_later_when_two_threads_call_at_once() {
             let burst = |time: u64| {
                 // Not a barrier, so that the threads set out together and not one after the other.
                 arrived.fetch_add(1, SeqCst);
+                let mut spins = 0_u64;
                 while arrived.load(SeqCst) < time * THREADS {
-                    thread::yield_now();
+                    spins += 1;
+                    if spins.is_multiple_of(1_000) { thread::yield_now() } else { hint::spin_loop() }
                 }
                 (0..calls).filter(|_| limiter.acquire(time * SECOND, 1).is_err()).count()
             };
