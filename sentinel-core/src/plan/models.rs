@@ -52,7 +52,6 @@ fn who_enters_after_a_reload_has_the_new_plan_and_the_old_one_goes_with_its_last
         reload.join().expect("the reload does not panic");
         assert!(!slot.take(&core).is_retired(), "the reload is over");
         drop(inside);
-        sweep();
         assert!(first.upgrade().is_none(), "nothing keeps the old plan");
     });
 }
