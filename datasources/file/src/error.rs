@@ -28,8 +28,8 @@ pub enum FileError {
         /// The limit in bytes.
         max: u64,
     },
-    /// The file went on changing while it was read.
-    #[error("{}: the file changes while it is read", path.display())]
+    /// The file went on changing, so that what is in it may be half of what will be.
+    #[error("{}: the file is not left alone long enough to be read", path.display())]
     Unsettled {
         /// The file.
         path: PathBuf,

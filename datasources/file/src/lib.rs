@@ -5,6 +5,7 @@ mod error;
 mod folders;
 mod read;
 mod save;
+mod settling;
 mod source;
 mod status;
 mod watch;

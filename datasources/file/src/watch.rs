@@ -13,6 +13,7 @@ use crate::{
     bell::{Bell, Heard},
     folders::Folders,
     read::Stamp,
+    settling::{Settled, Settling},
 };
 
 /// A file that is being watched. Dropping it ends that, and its thread; the rules stay in force.
@@ -137,34 +138,39 @@ impl Follower {
 
     fn run(mut self, bell: &Bell) {
         loop {
-            let heard = match bell.wait(self.source.poll_interval) {
-                Heard::Change => self.settle(bell),
-                heard => heard,
+            let heard = bell.wait(self.source.poll_interval);
+            if heard == Heard::Nothing && self.is_as_seen() {
+                continue;
+            }
+            let settled = if heard == Heard::End { None } else { self.settle(bell) };
+            let Some(settled) = settled else { return };
+            self.follow_folders();
+            let outcome = if settled { self.look() } else { Err(self.unsettled()) };
+            self.note(outcome);
+        }
+    }
+
+    /// Waits until the file is left alone: whether it is, or nothing when the watch ends.
+    fn settle(&self, bell: &Bell) -> Option<bool> {
+        let look = || Stamp::of(&self.source.path);
+        let mut settling = Settling::new(self.source.debounce, look(), Instant::now());
+        loop {
+            let told = match bell.wait(self.source.debounce) {
+                Heard::End => return None,
+                heard => heard == Heard::Change,
             };
-            match heard {
-                Heard::End => return,
-                Heard::Nothing if self.is_as_seen() => {}
-                Heard::Nothing | Heard::Change => {
-                    self.follow_folders();
-                    let outcome = self.look();
-                    self.note(outcome);
-                }
+            match settling.observe(look(), told, Instant::now()) {
+                Settled::Yes => return Some(true),
+                Settled::Never => return Some(false),
+                Settled::NotYet => {}
             }
         }
     }
 
-    /// Waits until the changes pause.
-    fn settle(&self, bell: &Bell) -> Heard {
-        let start = Instant::now();
-        let longest = self.source.debounce.saturating_mul(10);
-        while start.elapsed() < longest {
-            match bell.wait(self.source.debounce) {
-                Heard::Change => {}
-                Heard::Nothing => break,
-                Heard::End => return Heard::End,
-            }
-        }
-        Heard::Change
+    /// What is in a file that is being written may be half of it.
+    fn unsettled(&mut self) -> FileError {
+        self.seen = None;
+        FileError::Unsettled { path: self.source.path.clone() }
     }
 
     fn follow_folders(&mut self) {

@@ -229,7 +229,7 @@ fn of_thousands_of_quick_changes_the_last_one_is_in_force() {
 }
 
 #[test]
-fn a_file_that_is_never_left_alone_is_read_nevertheless() {
+fn what_happens_beside_the_file_does_not_hold_it_up() {
     let folder = Folder::new();
     let _watch = folder.watched(1);
     rename_over(&folder.file(), rules(2));
@@ -241,6 +241,32 @@ fn a_file_that_is_never_left_alone_is_read_nevertheless() {
         },
         || format!("{:?}", folder.threshold()),
     );
+}
+
+#[test]
+fn nothing_of_a_file_that_is_being_written_is_in_force_told_or_polled() {
+    for poll_only in [false, true] {
+        let folder = Folder::new();
+        fs::write(folder.file(), rules(1)).unwrap();
+        let source = folder.source().debounce(Duration::from_millis(150)).poll_interval(Duration::from_millis(10));
+        let source = if poll_only { source.poll_only() } else { source };
+        let watch = source.watch(&folder.sentinel).unwrap();
+        // Each state of it is a document.
+        let mut file = File::create(folder.file()).unwrap();
+        writeln!(file, "flow:\n- {{resource: orders, threshold: 2}}").unwrap();
+        let written = within_five_seconds(
+            || {
+                writeln!(&file, "- {{resource: orders, threshold: 3}}").unwrap();
+                watch.status().last_error.is_some()
+            },
+            || "it counts as settled".to_owned(),
+        );
+        println!("given up after {written:?}");
+        assert!(matches!(&*watch.status().last_error.unwrap().1, FileError::Unsettled { .. }));
+        assert_eq!((folder.threshold(), watch.status().applied), (Some(1.0), 1), "the last good rules");
+        folder.until(2);
+        until_status(&watch, |status| status.last_error.is_none() && status.applied == 2 && status.rules > 2);
+    }
 }
 
 #[test]
