@@ -3,6 +3,7 @@ use std::{fmt, time::Duration};
 use crate::{
     families::{Cause, FAMILIES},
     plan::{PlanRef, Stage},
+    resource::ResourceId,
 };
 
 /// A call that a rule refused.
@@ -41,6 +42,11 @@ impl Blocked {
     /// The name of the resource.
     pub fn resource(&self) -> &str {
         &self.plan.core.name
+    }
+
+    /// What tells the resource from every other one.
+    pub fn resource_id(&self) -> ResourceId {
+        self.plan.core.id()
     }
 
     /// What the rule saw, in the unit of its threshold: for a limit on calls, the permits in use.

@@ -6,6 +6,7 @@ use crate::{
     entry::Entry,
     families::{Cause, Describe, Stages, Tokens},
     plan::{PlanRef, Stage, Verdict},
+    resource::ResourceId,
 };
 
 /// The answer to a call that asks to enter.
@@ -32,6 +33,15 @@ impl Decision {
             Self::Admit(entry) => Ok(entry),
             Self::Wait(reservation) => Err(reservation.refuse()),
             Self::Block(blocked) => Err(blocked),
+        }
+    }
+
+    /// The resource that was asked for.
+    pub fn resource_id(&self) -> ResourceId {
+        match self {
+            Self::Admit(entry) => entry.resource_id(),
+            Self::Wait(reservation) => reservation.0.plan.core.id(),
+            Self::Block(blocked) => blocked.resource_id(),
         }
     }
 

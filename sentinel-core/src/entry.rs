@@ -3,6 +3,7 @@ use std::{fmt, future::Future};
 use crate::{
     families::{Exit, Held},
     plan::PlanRef,
+    resource::ResourceId,
     statistics::Outcome,
 };
 
@@ -76,6 +77,11 @@ impl Entry {
     /// The name of the resource.
     pub fn resource(&self) -> &str {
         &self.plan.core.name
+    }
+
+    /// What tells the resource from every other one.
+    pub fn resource_id(&self) -> ResourceId {
+        self.plan.core.id()
     }
 
     /// How many permits the call was admitted with.

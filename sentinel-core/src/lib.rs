@@ -63,7 +63,7 @@ pub use self::{
         FAMILIES, Family, Rules,
         flow::{Behavior, Flow, FlowParams, FlowRule, MemoryAdaptive, OriginSelector, Strategy, Window},
     },
-    resource::{Direction, Kind, Resource, Target},
+    resource::{Direction, Kind, Resource, ResourceId, Target},
     rules::{
         Changes, Format, InvalidDocument, InvalidRule, InvalidRules, Problem, ReplaceError, Rule, RuleSet, Selector,
         Warning,

@@ -3,7 +3,13 @@
 //! Names are looked up in a concurrent map without a lock. Everything that changes the map or the rules (a new resource, a
 //! reload) holds one lock, so that a resource is always built from the rules in force.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{self, BuildHasher as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
@@ -16,7 +22,7 @@ use crate::{
     event::{Event, Listeners},
     families::{Part, Rules, Stages, Table},
     plan,
-    resource::{Core, Direction, Slot, Target, enter_under},
+    resource::{Core, Direction, ResourceId, Slot, Target, enter_under},
     rules::{Changes, InvalidRules, Parts, ReplaceError},
     sentinel::Builder,
     signals::Signals,
@@ -66,7 +72,13 @@ struct State {
     /// Resources that no rule names, in the order in which they are looked at for eviction.
     evictable: Vec<Arc<Slot>>,
     hand: usize,
+    /// The number of the next resource.
     created: u64,
+}
+
+/// A number that no other instance is likely to come near to, and that leaves room to count on.
+fn random() -> u64 {
+    hash::RandomState::new().hash_one(()) >> 1
 }
 
 impl Registry {
@@ -86,7 +98,7 @@ impl Registry {
             full: Moment::default(),
             evicted: Counter::default(),
             overflowed: Counter::default(),
-            state: Mutex::default(),
+            state: Mutex::new(State { created: random(), ..State::default() }),
         }
     }
 
@@ -328,6 +340,10 @@ impl Registry {
 
     pub(crate) fn snapshot_of(&self, resource: &str) -> Option<ResourceSnapshot> {
         self.slots.pin().get(resource).map(|slot| slot.snapshot())
+    }
+
+    pub(crate) fn id_of(&self, resource: &str) -> Option<ResourceId> {
+        self.slots.pin().get(resource).map(|slot| slot.core.id())
     }
 
     fn capacity(&self) -> Capacity {

@@ -61,6 +61,11 @@ impl Resource {
         self.0.core.node.in_flight()
     }
 
+    /// What tells it from every other resource.
+    pub fn id(&self) -> ResourceId {
+        self.0.core.id()
+    }
+
     /// Its statistics and rules.
     pub fn snapshot(&self) -> ResourceSnapshot {
         self.0.snapshot()
@@ -78,6 +83,12 @@ impl fmt::Debug for Resource {
         f.debug_struct("Resource").field("name", &self.name()).field("in_flight", &self.in_flight()).finish()
     }
 }
+
+/// Tells a resource from every other one, also of another instance.
+///
+/// A resource keeps it until it is given up; one that is made later under the same name has another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ResourceId(u64);
 
 /// Whether the calls of a resource come into the service or go out of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -165,7 +176,7 @@ impl<'a> From<&'a String> for Target<'a> {
 
 /// What all plans of a resource have in common.
 pub(crate) struct Core {
-    /// The place of the resource in the order of creation.
+    /// The place of the resource in the order of creation, counted from a number that is the instance's own.
     pub(crate) number: u64,
     pub(crate) name: Arc<str>,
     pub(crate) direction: Direction,
@@ -177,6 +188,10 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    pub(crate) fn id(&self) -> ResourceId {
+        ResourceId(self.number)
+    }
+
     #[inline]
     pub(crate) fn count_pass(&self, now: u64, permits: u32) {
         self.node.enter(now, permits);

@@ -6,7 +6,7 @@ use crate::{
     decision::Decision,
     event::{Event, Subscription},
     registry::Registry,
-    resource::{Resource, Target},
+    resource::{Resource, ResourceId, Target},
     rules::RuleSet,
     signals::Signals,
     snapshot::{ResourceSnapshot, Snapshot},
@@ -59,6 +59,11 @@ impl Sentinel {
     #[inline]
     pub fn enter_with<'a>(&self, target: impl Into<Target<'a>>, call: &Call<'_>) -> Decision {
         self.0.enter(target.into(), call)
+    }
+
+    /// What tells the resource of this name from every other one, if it exists.
+    pub fn resource_id(&self, name: &str) -> Option<ResourceId> {
+        self.0.id_of(name)
     }
 
     /// The rules: to put in force, to read, to clear.

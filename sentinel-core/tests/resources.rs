@@ -53,6 +53,21 @@ fn the_first_use_says_what_a_resource_is() {
 }
 
 #[test]
+fn an_id_tells_a_resource_from_every_other_until_it_is_given_up() {
+    let (clock, sentinel) = bounded(1);
+    assert_eq!(sentinel.resource_id("a"), None, "asking makes none");
+    let id = sentinel.enter("a").resource_id();
+    assert_eq!(sentinel.resource_id("a"), Some(id));
+    assert_eq!(sentinel.resource("a").id(), id);
+    assert_ne!(bounded(1).1.resource("a").id(), id, "of another instance");
+    clock.advance(Duration::from_secs(120));
+    assert_ne!(sentinel.enter("b").resource_id(), id);
+    assert_eq!(sentinel.resource_id("a"), None, "given up");
+    clock.advance(Duration::from_secs(120));
+    assert_ne!(sentinel.enter("a").resource_id(), id, "made anew");
+}
+
+#[test]
 fn a_setting_out_of_range_is_an_error() {
     for buckets in [0, 3, 101, 1_000] {
         let error = Sentinel::builder().buckets_per_second(buckets).build().expect_err("not a divisor");

@@ -12,15 +12,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use sentinel_core::{Blocked, Sentinel};
-pub use sentinel_tower::{Http, SentinelLayer, http::RequestHead};
+pub use sentinel_tower::{Http, Name, SentinelLayer, http::RequestHead};
 
 /// The resource of requests that match no route.
 pub const UNMATCHED: &str = "unmatched";
 
 /// A layer that makes each method and route a resource: [`by_route`] with nothing set.
 ///
-/// Goes into `Router::layer`, `Router::route_layer` or `MethodRouter::layer`. Where clones of one layer are in several places
-/// on the way of a request, it enters once; another call of this function makes another layer, which it enters as well.
+/// Goes into `Router::layer`, `Router::route_layer` or `MethodRouter::layer`, as often as one likes: a request enters a
+/// resource of an instance once, however many layers are on its way.
 pub fn layer(sentinel: &Sentinel) -> SentinelLayer<Http<Body>> {
     SentinelLayer::new(sentinel, by_route())
 }
@@ -47,14 +47,11 @@ pub fn by_route() -> Http<Body> {
 }
 
 /// The name that [`by_route`] gives to a request.
-pub fn resource(head: RequestHead<'_>) -> Cow<'_, str> {
-    let Some(route) = head.extensions.get::<MatchedPath>() else { return Cow::Borrowed(UNMATCHED) };
-    let (method, route) = (standard(head.method), route.as_str());
-    let mut name = String::with_capacity(method.len() + 1 + route.len());
-    name.push_str(method);
-    name.push(' ');
-    name.push_str(route);
-    Cow::Owned(name)
+pub fn resource(head: RequestHead<'_>) -> Name<'_> {
+    match head.extensions.get::<MatchedPath>() {
+        Some(route) => Name::of_two(standard(head.method), route.as_str()),
+        None => UNMATCHED.into(),
+    }
 }
 
 fn standard(method: &Method) -> &'static str {

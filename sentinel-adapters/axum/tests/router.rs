@@ -81,14 +81,15 @@ async fn head_is_no_way_around_the_limit_of_get() {
 }
 
 #[tokio::test]
-async fn one_layer_in_ten_places_is_one_set_of_resources() {
+async fn layers_in_many_places_are_one_set_of_resources() {
     let sentinel = instance([FlowRule::new(ORDER, 5.0)]);
     let once = layer(&sentinel);
     let mut app = orders();
     for number in 0..10 {
         app = app.route(&format!("/{number}"), get(async || "ok").layer(once.clone()));
     }
-    let app = app.route_layer(once.clone()).layer(once);
+    // Another layer of the same instance means the same resources.
+    let app = app.route_layer(once.clone()).route_layer(layer(&sentinel)).layer(once);
     for _ in 0..5 {
         assert_eq!(ask(&app, "GET", "/orders/1").await, 200);
     }

@@ -1,8 +1,8 @@
-use std::{borrow::Cow, error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt, sync::Arc};
 
 use sentinel_core::{Blocked, Call, Decision, Kind, Outcome, Sentinel, Target};
 
-use crate::{Enter, Guard, LayerId, Protocol};
+use crate::{Enter, Guard, Name, Protocol};
 
 /// Requests of any kind, whose refusal is an error.
 ///
@@ -12,7 +12,6 @@ use crate::{Enter, Guard, LayerId, Protocol};
 /// # Example
 ///
 /// ```
-/// use std::borrow::Cow;
 /// use sentinel_core::{Call, Kind, Outcome, Sentinel};
 /// use sentinel_tower::{Calls, SentinelLayer};
 ///
@@ -27,12 +26,13 @@ use crate::{Enter, Guard, LayerId, Protocol};
 pub struct Calls<Req, Res, Err> {
     resource: Arc<Resource<Req>>,
     call: Arc<Calling<Req>>,
-    classify: Arc<Classify<Res, Err>>,
+    /// Unless by whether there is an error.
+    classify: Option<Arc<Classify<Res, Err>>>,
     inbound: bool,
     kind: Kind,
 }
 
-type Resource<Req> = dyn for<'a> Fn(&'a Req) -> Option<Cow<'a, str>> + Send + Sync;
+type Resource<Req> = dyn for<'a> Fn(&'a Req) -> Option<Name<'a>> + Send + Sync;
 type Calling<Req> = dyn Fn(&Req, Enter<'_>) -> Decision + Send + Sync;
 type Classify<Res, Err> = dyn Fn(&Result<Res, Err>) -> Outcome + Send + Sync;
 
@@ -40,11 +40,11 @@ impl<Req, Res, Err> Calls<Req, Res, Err> {
     /// Requests enter the resource that the closure names; those that it names none for are let through.
     ///
     /// Outbound and of the kind [`Kind::Common`], unless said otherwise.
-    pub fn new(resource: impl for<'a> Fn(&'a Req) -> Option<Cow<'a, str>> + Send + Sync + 'static) -> Self {
+    pub fn new(resource: impl for<'a> Fn(&'a Req) -> Option<Name<'a>> + Send + Sync + 'static) -> Self {
         Self {
             resource: Arc::new(resource),
             call: Arc::new(|_, enter| enter.with(&Call::new())),
-            classify: Arc::new(|result| if result.is_ok() { Outcome::Ok } else { Outcome::Error }),
+            classify: None,
             inbound: false,
             kind: Kind::Common,
         }
@@ -52,7 +52,7 @@ impl<Req, Res, Err> Calls<Req, Res, Err> {
 
     /// All requests enter one resource.
     pub fn named(resource: &'static str) -> Self {
-        Self::new(move |_| Some(Cow::Borrowed(resource)))
+        Self::new(move |_| Some(resource.into()))
     }
 
     /// What else a request says of itself: the closure enters with a [`Call`] and returns the decision.
@@ -65,7 +65,7 @@ impl<Req, Res, Err> Calls<Req, Res, Err> {
     /// How a call has ended; by default, an error is [`Outcome::Error`].
     #[must_use]
     pub fn classify(mut self, classify: impl Fn(&Result<Res, Err>) -> Outcome + Send + Sync + 'static) -> Self {
-        self.classify = Arc::new(classify);
+        self.classify = Some(Arc::new(classify));
         self
     }
 
@@ -87,17 +87,21 @@ impl<Req, Res, Err> Calls<Req, Res, Err> {
 impl<Req, Res, Err> Protocol<Req, Res, Err> for Calls<Req, Res, Err> {
     type Response = Res;
     type Error = CallError<Err>;
-    type Kept = ();
+    type Kept = Option<Arc<Classify<Res, Err>>>;
 
-    fn enter(&self, sentinel: &Sentinel, request: &mut Req, _: LayerId) -> Option<Decision> {
+    fn enter(&self, sentinel: &Sentinel, request: &mut Req) -> Option<Decision> {
         let request = &*request;
-        let name = (self.resource)(request)?;
-        let target = Target::new(&name).kind(self.kind);
-        let target = if self.inbound { target.inbound() } else { target };
-        Some((self.call)(request, Enter::new(sentinel, target)))
+        let decision = (self.resource)(request)?.with(|name| {
+            let target = Target::new(name).kind(self.kind);
+            let target = if self.inbound { target.inbound() } else { target };
+            (self.call)(request, Enter::new(sentinel, target))
+        });
+        Some(decision)
     }
 
-    fn keep(&self, _: &Req) {}
+    fn keep(&self, _: &Req) -> Self::Kept {
+        self.classify.clone()
+    }
 
     fn refuse(&self, blocked: Blocked, _: &Req) -> Result<Res, CallError<Err>> {
         Err(CallError::Blocked(blocked))
@@ -107,8 +111,12 @@ impl<Req, Res, Err> Protocol<Req, Res, Err> for Calls<Req, Res, Err> {
         CallError::Service(error)
     }
 
-    fn conclude(&self, result: Result<Res, Err>, guard: Guard, (): ()) -> Result<Res, CallError<Err>> {
-        guard.conclude((self.classify)(&result));
+    fn conclude(result: Result<Res, Err>, guard: Guard, classify: Self::Kept) -> Result<Res, CallError<Err>> {
+        guard.conclude(match classify {
+            Some(classify) => classify(&result),
+            None if result.is_ok() => Outcome::Ok,
+            None => Outcome::Error,
+        });
         result.map_err(CallError::Service)
     }
 }
@@ -118,7 +126,7 @@ impl<Req, Res, Err> Clone for Calls<Req, Res, Err> {
         Self {
             resource: Arc::clone(&self.resource),
             call: Arc::clone(&self.call),
-            classify: Arc::clone(&self.classify),
+            classify: self.classify.clone(),
             inbound: self.inbound,
             kind: self.kind,
         }

@@ -39,7 +39,7 @@ pin_project! {
     {
         // Boxed, so that the futures of requests that do not wait stay small.
         Waiting { waiting: Option<Box<Waiting<S, P, Req>>> },
-        Calling { #[pin] future: S::Future, pending: Option<Pending<P, P::Kept>> },
+        Calling { #[pin] future: S::Future, pending: Option<Pending<P::Kept>> },
         Refused { answer: Option<Result<P::Response, P::Error>> },
     }
 }
@@ -53,10 +53,9 @@ struct Waiting<S, P, Req> {
 }
 
 /// What is needed when the service has answered.
-struct Pending<P, K> {
+struct Pending<K> {
     guard: Guard,
     kept: K,
-    shared: Arc<Shared<P>>,
 }
 
 impl<S, P, Req> ResponseFuture<S, P, Req>
@@ -64,8 +63,9 @@ where
     S: Service<Req>,
     P: Protocol<Req, S::Response, S::Error>,
 {
-    pub(crate) fn calling(shared: Arc<Shared<P>>, service: &mut S, request: Req, guard: Guard) -> Self {
-        Self { state: State::calling(shared, service, request, guard) }
+    #[inline(always)]
+    pub(crate) fn calling(future: S::Future, guard: Guard, kept: P::Kept) -> Self {
+        Self { state: State::Calling { future, pending: Some(Pending { guard, kept }) } }
     }
 
     pub(crate) fn waiting(shared: Arc<Shared<P>>, service: S, request: Req, reservation: Reservation) -> Self {
@@ -82,10 +82,9 @@ where
     S: Service<Req>,
     P: Protocol<Req, S::Response, S::Error>,
 {
-    fn calling(shared: Arc<Shared<P>>, service: &mut S, request: Req, guard: Guard) -> Self {
-        let kept = shared.protocol.keep(&request);
-        let future = service.call(request);
-        Self::Calling { future, pending: Some(Pending { guard, kept, shared }) }
+    fn calling(shared: &Shared<P>, service: &mut S, request: Req, guard: Guard) -> Self {
+        let pending = Some(Pending { kept: shared.protocol.keep(&request), guard });
+        Self::Calling { future: service.call(request), pending }
     }
 
     fn asleep(shared: Arc<Shared<P>>, service: S, request: Req, reservation: Reservation) -> Self {
@@ -95,7 +94,7 @@ where
                 Self::Waiting { waiting: Some(Box::new(waiting)) }
             }
             None => match Decision::Wait(reservation).immediately() {
-                Ok(entry) => Self::calling(shared, &mut { service }, request, Guard::new(entry)),
+                Ok(entry) => Self::calling(&shared, &mut { service }, request, Guard::new(entry)),
                 Err(blocked) => Self::refused(&shared, blocked, &request),
             },
         }
@@ -109,7 +108,7 @@ where
     fn awake(waiting: Waiting<S, P, Req>) -> Self {
         let Waiting { reservation, mut service, request, shared, .. } = waiting;
         match reservation.resume() {
-            Decision::Admit(entry) => Self::calling(shared, &mut service, request, Guard::new(entry)),
+            Decision::Admit(entry) => Self::calling(&shared, &mut service, request, Guard::new(entry)),
             Decision::Wait(reservation) => Self::asleep(shared, service, request, reservation),
             Decision::Block(blocked) => Self::refused(&shared, blocked, &request),
         }
@@ -134,11 +133,11 @@ where
                 }
                 StateProjection::Calling { future, pending } => {
                     // On the stack while the service is polled, so that a panic there ends the call as failed.
-                    let Pending { guard, kept, shared } = pending.take().expect(AGAIN);
+                    let Pending { guard, kept } = pending.take().expect(AGAIN);
                     return match future.poll(context) {
-                        Poll::Ready(result) => Poll::Ready(shared.protocol.conclude(result, guard, kept)),
+                        Poll::Ready(result) => Poll::Ready(P::conclude(result, guard, kept)),
                         Poll::Pending => {
-                            *pending = Some(Pending { guard, kept, shared });
+                            *pending = Some(Pending { guard, kept });
                             Poll::Pending
                         }
                     };

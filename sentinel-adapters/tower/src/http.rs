@@ -10,12 +10,12 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderName, Method, Request, Response, StatusCode};
 use http_body::Body;
-use sentinel_core::{Blocked, Call, Decision, Kind, Outcome, Sentinel, Target};
+use sentinel_core::{Blocked, Call, Decision, Kind, Outcome, ResourceId, Sentinel, Target};
 use smallvec::SmallVec;
 
 use self::refusal::Refusal;
 pub use self::{body::GuardedBody, head::RequestHead};
-use crate::{Enter, Guard, LayerId, Protocol};
+use crate::{Enter, Guard, Name, Protocol};
 
 /// Requests over HTTP, whose refusal is a response.
 ///
@@ -23,7 +23,7 @@ use crate::{Enter, Guard, LayerId, Protocol};
 /// away, which makes it a cancelled call ([`Outcome::Ignored`]). A status of 500 or more, an error of the service and an
 /// error of the body count as errors; a response that carries an [`Outcome`] in its extensions says it itself.
 ///
-/// A request enters once for each layer, however often the layer is applied on its way.
+/// A request enters a resource once, however many layers with that resource are on its way.
 ///
 /// # Refusals
 ///
@@ -47,7 +47,8 @@ use crate::{Enter, Guard, LayerId, Protocol};
 pub struct Http<B> {
     resource: Arc<Resource>,
     call: Arc<Calling>,
-    classify: Arc<dyn Fn(StatusCode) -> Outcome + Send + Sync>,
+    /// Unless by whether the server is at fault.
+    classify: Option<Arc<Classify>>,
     fallback: Option<Arc<Fallback<B>>>,
     refusal: Refusal,
     outbound: bool,
@@ -55,8 +56,9 @@ pub struct Http<B> {
     head_only: bool,
 }
 
-type Resource = dyn for<'a> Fn(RequestHead<'a>) -> Option<Cow<'a, str>> + Send + Sync;
+type Resource = dyn for<'a> Fn(RequestHead<'a>) -> Option<Name<'a>> + Send + Sync;
 type Calling = dyn Fn(RequestHead<'_>, Enter<'_>) -> Decision + Send + Sync;
+type Classify = dyn Fn(StatusCode) -> Outcome + Send + Sync;
 type Fallback<B> = dyn Fn(&Blocked, RequestHead<'_>) -> Response<B> + Send + Sync;
 
 impl<B> Http<B> {
@@ -64,11 +66,11 @@ impl<B> Http<B> {
     ///
     /// The name should come from a small set, such as matched routes: never from the raw path, which whoever calls may
     /// choose. Inbound and of the kind [`Kind::Web`], unless said otherwise.
-    pub fn new(resource: impl for<'a> Fn(RequestHead<'a>) -> Option<Cow<'a, str>> + Send + Sync + 'static) -> Self {
+    pub fn new(resource: impl for<'a> Fn(RequestHead<'a>) -> Option<Name<'a>> + Send + Sync + 'static) -> Self {
         Self {
             resource: Arc::new(resource),
             call: Arc::new(|_, enter| enter.with(&Call::new())),
-            classify: Arc::new(|status| if status.is_server_error() { Outcome::Error } else { Outcome::Ok }),
+            classify: None,
             fallback: None,
             refusal: Refusal::default(),
             outbound: false,
@@ -79,7 +81,7 @@ impl<B> Http<B> {
 
     /// All requests enter one resource.
     pub fn named(resource: &'static str) -> Self {
-        Self::new(move |_| Some(Cow::Borrowed(resource)))
+        Self::new(move |_| Some(resource.into()))
     }
 
     /// Who calls. Takes the place of an earlier [`calling`](Http::calling).
@@ -118,7 +120,7 @@ impl<B> Http<B> {
     /// How a call with a response of this status has ended; by default, 500 and more are [`Outcome::Error`].
     #[must_use]
     pub fn classify(mut self, classify: impl Fn(StatusCode) -> Outcome + Send + Sync + 'static) -> Self {
-        self.classify = Arc::new(classify);
+        self.classify = Some(Arc::new(classify));
         self
     }
 
@@ -185,26 +187,27 @@ where
 {
     type Response = Response<GuardedBody<B>>;
     type Error = E;
-    /// Whether the body of the response will not be sent.
-    type Kept = bool;
+    type Kept = Kept;
 
-    fn enter(&self, sentinel: &Sentinel, request: &mut Request<ReqB>, layer: LayerId) -> Option<Decision> {
+    fn enter(&self, sentinel: &Sentinel, request: &mut Request<ReqB>) -> Option<Decision> {
         let head = RequestHead::of(request);
-        if head.extensions.get::<Entered>().is_some_and(|Entered(layers)| layers.contains(&layer)) {
-            return None;
-        }
-        let decision = {
-            let name = (self.resource)(head)?;
-            let target = Target::new(&name).kind(self.kind);
+        let decision = (self.resource)(head)?.with(|name| {
+            let entered = head.extensions.get::<Entered>();
+            if entered.is_some_and(|Entered(ids)| sentinel.resource_id(name).is_some_and(|id| ids.contains(&id))) {
+                return None;
+            }
+            let target = Target::new(name).kind(self.kind);
             let target = if self.outbound { target } else { target.inbound() };
-            (self.call)(head, Enter::new(sentinel, target))
-        };
-        request.extensions_mut().get_or_insert_default::<Entered>().0.push(layer);
+            Some((self.call)(head, Enter::new(sentinel, target)))
+        })?;
+        if !matches!(decision, Decision::Block(_)) {
+            request.extensions_mut().get_or_insert_default::<Entered>().0.push(decision.resource_id());
+        }
         Some(decision)
     }
 
-    fn keep(&self, request: &Request<ReqB>) -> bool {
-        request.method() == Method::HEAD
+    fn keep(&self, request: &Request<ReqB>) -> Kept {
+        Kept { classify: self.classify.clone(), head_only: self.head_only || request.method() == Method::HEAD }
     }
 
     fn refuse(&self, blocked: Blocked, request: &Request<ReqB>) -> Result<Self::Response, E> {
@@ -221,7 +224,7 @@ where
         error
     }
 
-    fn conclude(&self, result: Result<Response<B>, E>, guard: Guard, no_body: bool) -> Result<Self::Response, E> {
+    fn conclude(result: Result<Response<B>, E>, guard: Guard, kept: Kept) -> Result<Self::Response, E> {
         let response = match result {
             Ok(response) => response,
             Err(error) => {
@@ -230,15 +233,15 @@ where
             }
         };
         let outcome =
-            response.extensions().get::<Outcome>().copied().unwrap_or_else(|| (self.classify)(response.status()));
+            response.extensions().get::<Outcome>().copied().unwrap_or_else(|| kept.outcome(response.status()));
         let (head, body) = response.into_parts();
-        let no_body = no_body || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let no_body = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         // A server stops reading after the bytes that it announced, and does not ask for the end.
         let announced = head.headers.get(http::header::CONTENT_LENGTH);
         let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
         let left = announced.or_else(|| body.size_hint().exact());
         let ended = body.is_end_stream() || left == Some(0);
-        let body = if self.head_only || no_body || head.status.is_informational() || ended {
+        let body = if kept.head_only || no_body || head.status.is_informational() || ended {
             guard.conclude(outcome);
             GuardedBody::new(body, None, Guard::none(), outcome)
         } else {
@@ -248,16 +251,39 @@ where
     }
 }
 
-/// Layers that a request has entered already.
+/// Resources that a request is in already.
 #[derive(Clone, Default)]
-struct Entered(SmallVec<[LayerId; 2]>);
+struct Entered(SmallVec<[ResourceId; 2]>);
+
+/// What an answer is judged by, once its request is gone.
+pub struct Kept {
+    classify: Option<Arc<Classify>>,
+    /// Whether the call ends with the head of the response.
+    head_only: bool,
+}
+
+impl Kept {
+    fn outcome(&self, status: StatusCode) -> Outcome {
+        match &self.classify {
+            Some(classify) => classify(status),
+            None if status.is_server_error() => Outcome::Error,
+            None => Outcome::Ok,
+        }
+    }
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").field("head_only", &self.head_only).finish_non_exhaustive()
+    }
+}
 
 impl<B> Clone for Http<B> {
     fn clone(&self) -> Self {
         Self {
             resource: Arc::clone(&self.resource),
             call: Arc::clone(&self.call),
-            classify: Arc::clone(&self.classify),
+            classify: self.classify.clone(),
             fallback: self.fallback.clone(),
             refusal: self.refusal.clone(),
             outbound: self.outbound,

@@ -12,7 +12,7 @@ use sentinel_core::{Decision, Sentinel};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Guard, LayerId, Protocol, ResponseFuture};
+use crate::{Guard, Protocol, ResponseFuture};
 
 /// Wraps services, so that their requests enter resources of a [`Sentinel`].
 ///
@@ -144,24 +144,24 @@ where
     }
 
     fn call(&mut self, mut request: Req) -> Self::Future {
-        let shared = Arc::clone(&self.shared);
-        let layer = LayerId::of(Arc::as_ptr(&shared));
-        match shared.protocol.enter(&shared.sentinel, &mut request, layer) {
-            None => ResponseFuture::calling(shared, &mut self.inner, request, Guard::none()),
-            Some(Decision::Admit(entry)) => {
-                ResponseFuture::calling(shared, &mut self.inner, request, Guard::new(entry))
-            }
+        let Self { inner, shared } = self;
+        let guard = match shared.protocol.enter(&shared.sentinel, &mut request) {
+            None => Guard::none(),
+            Some(Decision::Admit(entry)) => Guard::new(entry),
             Some(Decision::Wait(reservation)) if shared.timer.is_some() => {
                 // It is this service that became ready, not its clone.
-                let clone = self.inner.clone();
-                let ready = mem::replace(&mut self.inner, clone);
-                ResponseFuture::waiting(shared, ready, request, reservation)
+                let clone = inner.clone();
+                let ready = mem::replace(inner, clone);
+                return ResponseFuture::waiting(Arc::clone(shared), ready, request, reservation);
             }
             Some(decision) => match decision.immediately() {
-                Ok(entry) => ResponseFuture::calling(shared, &mut self.inner, request, Guard::new(entry)),
-                Err(blocked) => ResponseFuture::refused(&shared, blocked, &request),
+                Ok(entry) => Guard::new(entry),
+                Err(blocked) => return ResponseFuture::refused(shared, blocked, &request),
             },
-        }
+        };
+        // One way for all, and in one step: every further one would copy the request or the future.
+        let kept = shared.protocol.keep(&request);
+        ResponseFuture::calling(inner.call(request), guard, kept)
     }
 }
 

@@ -6,6 +6,7 @@ mod future;
 mod guard;
 pub mod http;
 mod layer;
+mod name;
 mod protocol;
 
 pub use self::{
@@ -15,5 +16,6 @@ pub use self::{
     guard::Guard,
     http::Http,
     layer::{SentinelLayer, SentinelService},
-    protocol::{LayerId, Protocol},
+    name::Name,
+    protocol::Protocol,
 };

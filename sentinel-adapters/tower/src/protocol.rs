@@ -11,13 +11,13 @@ pub trait Protocol<Req, Res, Err> {
     type Response;
     /// What the service with the layer fails with.
     type Error;
-    /// What of a request is needed once it is gone.
+    /// What is needed once the request is gone.
     type Kept;
 
     /// Asks to enter; `None` lets the request through as if there were no layer.
-    fn enter(&self, sentinel: &Sentinel, request: &mut Req, layer: LayerId) -> Option<Decision>;
+    fn enter(&self, sentinel: &Sentinel, request: &mut Req) -> Option<Decision>;
 
-    /// Keeps what [`conclude`](Protocol::conclude) needs of an admitted request.
+    /// Keeps what [`conclude`](Protocol::conclude) needs, of this and of an admitted request.
     fn keep(&self, request: &Req) -> Self::Kept;
 
     /// The answer to a request that is refused.
@@ -36,17 +36,5 @@ pub trait Protocol<Req, Res, Err> {
     /// # Errors
     ///
     /// Those of the service.
-    fn conclude(&self, result: Result<Res, Err>, guard: Guard, kept: Self::Kept)
-    -> Result<Self::Response, Self::Error>;
-}
-
-/// Tells layers apart; clones of a layer are the same one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LayerId(usize);
-
-impl LayerId {
-    /// By the address of what all clones share, which lives as long as any of them.
-    pub(crate) fn of<T>(shared: *const T) -> Self {
-        Self(shared.addr())
-    }
+    fn conclude(result: Result<Res, Err>, guard: Guard, kept: Self::Kept) -> Result<Self::Response, Self::Error>;
 }

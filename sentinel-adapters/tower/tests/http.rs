@@ -293,6 +293,25 @@ async fn one_layer_applied_many_times_is_one_entry_and_one_limit() {
 }
 
 #[tokio::test]
+async fn a_request_enters_each_resource_of_each_instance_once() {
+    let (first, second) = (instance([]).0, instance([]).0);
+    let layers = [(&first, NAME), (&second, NAME), (&first, "all"), (&first, NAME), (&second, NAME)];
+    let mut service =
+        service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Empty::new().boxed_unsync())))
+            .boxed_clone();
+    for (sentinel, name) in layers {
+        let layer = SentinelLayer::new(sentinel, Http::named(name));
+        service = layer
+            .layer(service)
+            .map_response(|response| response.map(http_body_util::BodyExt::boxed_unsync))
+            .boxed_clone();
+    }
+    service.oneshot(request()).await.unwrap();
+    let passed = |sentinel: &Sentinel, name| sentinel.snapshot_of(name).map(|resource| resource.statistics.totals.pass);
+    assert_eq!([passed(&first, NAME), passed(&first, "all"), passed(&second, NAME)], [Some(1); 3]);
+}
+
+#[tokio::test]
 async fn a_refusal_says_what_the_standards_want() {
     let (sentinel, _) = instance([FlowRule::new(NAME, 1.0).per(Duration::from_secs(60)).id("per minute")]);
     let service = service(&sentinel, Http::named(NAME), || Response::new(Full::from("ok")));
