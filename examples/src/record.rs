@@ -1,24 +1,25 @@
 //! A record of what a service was offered and what it admitted, by resource, kept around the layer and not inside of it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
+    http::Method,
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
 use parking_lot::Mutex;
-use sentinel_axum::{RequestHead, layer, resource};
-use sentinel_core::{Clock as _, Sentinel, TscClock};
+use sentinel_axum::{UNMATCHED, layer};
+use sentinel_core::{Clock, Sentinel};
 
 use crate::audit::Admitted;
 
-/// A record; clones are the same one.
+/// A record; clones are the same one. It grows with every call.
 #[derive(Clone, Debug)]
 pub struct Record {
-    clock: TscClock,
-    resources: Arc<Mutex<HashMap<String, Calls>>>,
+    clock: Arc<dyn Clock>,
+    resources: Arc<Mutex<BTreeMap<String, Calls>>>,
 }
 
 /// The calls of one resource.
@@ -33,20 +34,15 @@ pub struct Calls {
 impl Record {
     /// An empty record by the clock of the instance that it watches: another one may run some millionths faster, and then
     /// its seconds are not the rule's.
-    pub fn new(clock: TscClock) -> Self {
-        Self { clock, resources: Arc::default() }
-    }
-
-    /// The time, in nanoseconds of the clock.
-    pub fn now(&self) -> u64 {
-        self.clock.nanos()
+    pub fn new(clock: impl Clock) -> Self {
+        Self { clock: Arc::new(clock), resources: Arc::default() }
     }
 
     /// Notes a call that is about to enter, and when that was.
     pub fn offered(&self, resource: &str) -> u64 {
         let mut resources = self.resources.lock();
         // Read under the lock, so that the times are in order.
-        let now = self.now();
+        let now = self.clock.nanos();
         match resources.get_mut(resource) {
             Some(calls) => calls.offered.push(now),
             None => {
@@ -58,7 +54,7 @@ impl Record {
 
     /// Notes that a call was admitted.
     pub fn admitted(&self, resource: &str, before: u64) {
-        let after = self.now();
+        let after = self.clock.nanos();
         if let Some(calls) = self.resources.lock().get_mut(resource) {
             calls.admitted.push(Admitted { before, after });
         }
@@ -67,6 +63,11 @@ impl Record {
     /// What is on record of a resource.
     pub fn calls(&self, resource: &str) -> Calls {
         self.resources.lock().get(resource).cloned().unwrap_or_default()
+    }
+
+    /// What is on record of every resource, by name.
+    pub fn all(&self) -> BTreeMap<String, Calls> {
+        self.resources.lock().clone()
     }
 
     /// Protects a router and notes what comes to the layer and what gets through it.
@@ -78,18 +79,30 @@ impl Record {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Before(u64);
+/// A request that asked to enter.
+#[derive(Clone)]
+struct Asked {
+    resource: String,
+    before: u64,
+}
 
 async fn outside(State(record): State<Record>, mut request: Request, next: Next) -> Response {
-    let before = Before(record.offered(&resource(RequestHead::of(&request))));
-    request.extensions_mut().insert(before);
+    let resource = resource(&request);
+    let before = record.offered(&resource);
+    request.extensions_mut().insert(Asked { resource, before });
     next.run(request).await
 }
 
 async fn inside(State(record): State<Record>, request: Request, next: Next) -> Response {
-    if let Some(Before(before)) = request.extensions().get().copied() {
-        record.admitted(&resource(RequestHead::of(&request)), before);
+    if let Some(asked) = request.extensions().get::<Asked>() {
+        record.admitted(&asked.resource, asked.before);
     }
     next.run(request).await
+}
+
+/// The name that the layer gives to a request, made without it.
+fn resource(request: &Request) -> String {
+    let Some(route) = request.extensions().get::<MatchedPath>() else { return UNMATCHED.to_owned() };
+    let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    format!("{method} {}", route.as_str())
 }

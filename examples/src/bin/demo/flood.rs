@@ -1,20 +1,24 @@
 //! The load: real HTTP clients on loopback.
 
 use std::{
+    io,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+use axum::http::StatusCode;
 use parking_lot::Mutex;
 use sentinel_examples::client::Client;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
+
+use crate::shutdown::Grace;
 
 /// How long a client looks away at most.
 const NAP: Duration = Duration::from_millis(50);
@@ -59,11 +63,12 @@ struct Route {
     rates: [u64; 4],
 }
 
+/// A connection takes two descriptors of this process, and some systems give it no more than 256.
 const ROUTES: [Route; 4] = [
-    Route { resource: "GET /orders/{id}", path: "/orders/42", clients: 64, rates: [80, 2_500, 80, 1_500] },
-    Route { resource: "GET /search", path: "/search", clients: 48, rates: [40, 400, 40, 100] },
-    Route { resource: "GET /reports", path: "/reports", clients: 32, rates: [20, 120, 50, 20] },
-    Route { resource: "GET /", path: "/", clients: 8, rates: [200, 400, 200, 200] },
+    Route { resource: "GET /orders/{id}", path: "/orders/42", clients: 34, rates: [80, 2_500, 80, 1_500] },
+    Route { resource: "GET /search", path: "/search", clients: 24, rates: [40, 400, 40, 100] },
+    Route { resource: "GET /reports", path: "/reports", clients: 24, rates: [20, 120, 50, 20] },
+    Route { resource: "GET /", path: "/", clients: 6, rates: [200, 400, 200, 200] },
 ];
 
 /// What clients saw of a route.
@@ -72,6 +77,8 @@ pub(crate) struct Seen {
     pub(crate) ok: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) failed: AtomicU64,
+    /// Why the first of those failed.
+    pub(crate) first_failure: OnceLock<String>,
 }
 
 /// One route under load.
@@ -79,7 +86,7 @@ pub(crate) struct Seen {
 pub(crate) struct Stream {
     pub(crate) resource: &'static str,
     pub(crate) seen: Seen,
-    path: &'static str,
+    pub(crate) path: &'static str,
     rates: [u64; 4],
     /// Nanoseconds from one request of a client to its next; 0 is none.
     spacing: AtomicU64,
@@ -123,11 +130,13 @@ impl Flood {
         }
     }
 
-    /// Lets every client finish its request.
-    pub(crate) async fn stop(&self) {
+    /// Lets every client finish its request, as long as there is time.
+    pub(crate) async fn stop(&self, grace: &mut Grace) {
         self.stopped.store(true, Ordering::Relaxed);
-        let clients = std::mem::take(&mut *self.clients.lock());
-        clients.join_all().await;
+        let mut clients = std::mem::take(&mut *self.clients.lock());
+        if grace.wait(async { while clients.join_next().await.is_some() {} }).await.is_none() {
+            clients.shutdown().await;
+        }
     }
 }
 
@@ -150,27 +159,80 @@ async fn client(address: SocketAddr, stream: Arc<Stream>, number: u32, stopped: 
         }
         // What was missed because an answer took long is not made up for.
         next = (next + spacing).max(now);
-        let answer = match &mut connection {
-            Some(connection) => request(connection, stream.path).await,
-            None => match Client::connect(address).await {
-                Ok(new) => request(connection.insert(new), stream.path).await,
-                Err(_) => None,
-            },
-        };
-        let count = match answer {
-            Some(200..300) => &stream.seen.ok,
-            Some(429 | 503) => &stream.seen.refused,
-            Some(_) => &stream.seen.failed,
-            None => {
+        match request(&mut connection, address, stream.path).await {
+            Ok(StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => count(&stream.seen.refused),
+            Ok(status) if status.is_success() => count(&stream.seen.ok),
+            Ok(status) => stream.seen.fail(format!("answered {status}")),
+            Err(error) => {
                 connection = None;
-                &stream.seen.failed
+                stream.seen.fail(error.to_string());
             }
-        };
-        count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
-/// The status of the answer, if there is one.
-async fn request(connection: &mut Client, path: &str) -> Option<u16> {
-    connection.get(path).await.ok().map(|status| status.as_u16())
+/// Asks once, over the connection that there is or a new one.
+async fn request(connection: &mut Option<Client>, address: SocketAddr, path: &str) -> io::Result<StatusCode> {
+    let client = match connection {
+        Some(client) => client,
+        None => connection.insert(Client::connect(address).await?),
+    };
+    client.get(path).await
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Seen {
+    fn fail(&self, why: String) {
+        count(&self.failed);
+        self.first_failure.get_or_init(|| why);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::shutdown::Interrupts;
+
+    #[test]
+    fn both_ends_of_all_connections_fit_the_descriptors_of_a_process() {
+        assert!(ROUTES.iter().map(|route| route.clients).sum::<u32>() <= 90);
+    }
+
+    #[tokio::test]
+    async fn requests_that_reach_nobody_are_failures_with_a_reason() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let flood = Flood::new(address, false);
+        flood.set(Phase::Spike);
+        while flood.streams.iter().any(|stream| stream.seen.first_failure.get().is_none()) {
+            sleep(NAP).await;
+        }
+        let mut grace = Grace::begin(Interrupts::listen().unwrap());
+        flood.stop(&mut grace).await;
+        assert!(grace.kept());
+        for Stream { seen, .. } in flood.streams.iter().map(|stream| &**stream) {
+            assert!(seen.failed.load(Ordering::Relaxed) > 0);
+            assert!(seen.first_failure.get().unwrap().contains("refused"), "{seen:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn clients_that_wait_for_an_answer_are_not_waited_for_without_end() {
+        // Connections are taken by the system, and nobody answers.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let flood = Flood::new(listener.local_addr().unwrap(), false);
+        flood.set(Phase::Spike);
+        let _accepted = listener.accept().await.unwrap();
+        let mut grace = Grace::begin(Interrupts::listen().unwrap());
+        flood.stop(&mut grace).await;
+        assert!(!grace.kept());
+    }
 }

@@ -1,102 +1,160 @@
-//! Which limits were in force when.
+//! What rules limit, as far as it can be judged from outside.
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
-use sentinel_core::{Behavior, Event, FlowRule, OriginSelector, Selector, Sentinel, Strategy, Subscription, Window};
-use sentinel_examples::record::Record;
+use sentinel_core::{Behavior, FlowParams, FlowRule, OriginSelector, Selector, Sentinel, Strategy, Window};
 
-/// A limit whose keeping can be judged from outside.
+/// A limit whose keeping can be judged from outside: one on all calls of a resource.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Limit {
-    pub(crate) resource: String,
-    /// Whole permits per interval.
-    pub(crate) threshold: usize,
-    pub(crate) interval: Duration,
+    threshold: f64,
+    interval: Duration,
     /// How long calls may wait for their turn, if they are spaced evenly.
-    pub(crate) max_wait: Option<Duration>,
+    max_wait: Option<Duration>,
+}
+
+/// The spacing of a limit whose calls wait, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pace {
+    pub(crate) spacing: u64,
+    pub(crate) max_wait: u64,
 }
 
 impl Limit {
-    /// The limit of a rule on all calls of one resource, and none of other rules.
-    fn of(rule: &FlowRule) -> Option<Self> {
-        let Selector::Exact(resource) = &rule.resource else { return None };
-        let params = &rule.params;
-        let plain = params.origin == OriginSelector::Any
-            && params.strategy == Strategy::Direct
-            && params.window == Window::Sliding
-            && params.related_resource.is_none();
-        if !rule.enabled || rule.dry_run || !plain || (params.threshold > 0.0 && params.threshold < 1.0) {
-            return None;
-        }
-        let max_wait = match params.behavior {
-            Behavior::Throttle { max_queueing_time } => Some(max_queueing_time),
-            _ => None,
-        };
-        let resource = resource.clone();
-        Some(Self { resource, threshold: params.threshold as usize, interval: params.interval, max_wait })
-    }
-}
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in {:?}", self.threshold, self.interval)?;
+    /// The most calls in any [`Self::window`].
+    pub(crate) fn permits(&self) -> u64 {
         match self.max_wait {
-            Some(wait) => write!(f, ", evenly, wait up to {wait:?}"),
-            None => Ok(()),
+            // Evenly spaced calls of two and a half per second may lie at 0, 400 and 800 ms.
+            Some(_) => self.threshold.ceil() as u64,
+            None if self.threshold <= 0.0 => 0,
+            // The engine forgives rounding errors of a computed threshold.
+            None => ((self.threshold * (1.0 + 1e-12)) as u64).max(1),
         }
     }
+
+    /// The length of the intervals that hold [`Self::permits`], in nanoseconds: below one permit, longer ones hold one.
+    pub(crate) fn window(&self) -> u64 {
+        if self.threshold > 0.0 && self.threshold < 1.0 { self.nanos_per_permit() } else { nanos(self.interval) }
+    }
+
+    /// How calls are spaced, if they are.
+    pub(crate) fn pace(&self) -> Option<Pace> {
+        let max_wait = self.max_wait.filter(|_| self.threshold > 0.0)?;
+        Some(Pace { spacing: self.nanos_per_permit(), max_wait: nanos(max_wait) })
+    }
+
+    /// Whether what has been counted under one limit counts under the other.
+    pub(crate) fn shares_state_with(&self, other: &Self) -> bool {
+        self.interval == other.interval && self.max_wait == other.max_wait
+    }
+
+    fn nanos_per_permit(&self) -> u64 {
+        (self.interval.as_nanos() as f64 / self.threshold) as u64
+    }
 }
 
-/// The limits in force from one moment on.
-#[derive(Clone, Debug)]
-pub(crate) struct Change {
-    pub(crate) at: u64,
-    pub(crate) limits: Vec<Limit>,
+/// A rule in force: it is the same one as long as its key is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Rule {
+    /// Source and name, as the engine keeps state by them.
+    pub(crate) key: (Arc<str>, String),
+    /// None of a pattern.
+    pub(crate) resource: Option<String>,
+    /// What it says, in words.
+    pub(crate) words: String,
+    /// What can be judged, or why nothing can.
+    pub(crate) limit: Result<Limit, &'static str>,
 }
 
-/// All limits of a run.
-pub(crate) struct Limits {
-    record: Record,
-    changes: Arc<Mutex<Vec<Change>>>,
-    _subscription: Subscription,
+/// All rules of an instance.
+pub(crate) fn rules(sentinel: &Sentinel) -> Vec<Rule> {
+    let mut all = Vec::new();
+    for (source, rules) in sentinel.rules().list() {
+        for (index, rule) in rules.flow.iter().enumerate() {
+            let position = rules.flow[..index].iter().filter(|other| other.resource == rule.resource).count();
+            let name = rule.id.clone().unwrap_or_else(|| format!("{}#{position}", rule.resource.as_str()));
+            all.push(Rule {
+                key: (Arc::clone(&source), name),
+                resource: match &rule.resource {
+                    Selector::Exact(resource) => Some(resource.clone()),
+                    _ => None,
+                },
+                words: Words(rule).to_string(),
+                limit: limit(rule),
+            });
+        }
+    }
+    all
 }
 
-impl Limits {
-    /// Notes the limits from now on.
-    pub(crate) fn following(sentinel: &Sentinel, record: &Record) -> Self {
-        let changes: Arc<Mutex<Vec<Change>>> = Arc::default();
-        let (of, clock, noted) = (sentinel.clone(), record.clone(), Arc::clone(&changes));
-        let subscription = sentinel.subscribe(move |event| {
-            if matches!(event, Event::RulesReplaced { .. }) {
-                let rules = of.rules().list();
-                let limits = rules.iter().flat_map(|(_, rules)| &rules.flow).filter_map(Limit::of).collect();
-                noted.lock().push(Change { at: clock.now(), limits });
+/// The limit of a rule, or why it cannot be judged from outside.
+fn limit(rule: &FlowRule) -> Result<Limit, &'static str> {
+    let FlowParams { threshold, interval, .. } = rule.params;
+    if !rule.enabled {
+        return Err("disabled");
+    }
+    if rule.dry_run {
+        return Err("a dry run refuses nothing");
+    }
+    if !matches!(rule.resource, Selector::Exact(_)) {
+        return Err("a pattern limits each resource that matches on its own");
+    }
+    if rule.params.origin != OriginSelector::Any {
+        return Err("the record does not tell origins apart");
+    }
+    if rule.params.related_resource.is_some() {
+        return Err("it counts the calls of another resource");
+    }
+    match rule.params.strategy {
+        Strategy::Direct => {}
+        Strategy::WarmUp { .. } => return Err("its threshold follows the traffic"),
+        Strategy::MemoryAdaptive(_) => return Err("its threshold follows the memory in use"),
+        _ => return Err("its threshold moves"),
+    }
+    if rule.params.window != Window::Sliding {
+        return Err("an aligned window does not limit every interval");
+    }
+    let max_wait = match rule.params.behavior {
+        Behavior::Reject => None,
+        Behavior::Throttle { max_queueing_time } => Some(max_queueing_time),
+        _ => return Err("it neither rejects nor throttles"),
+    };
+    Ok(Limit { threshold, interval, max_wait })
+}
+
+/// A rule in words.
+struct Words<'a>(&'a FlowRule);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FlowRule { params, enabled, dry_run, .. } = self.0;
+        match params.strategy {
+            Strategy::MemoryAdaptive(bounds) => {
+                write!(f, "{} to {}", bounds.high_memory_threshold, bounds.low_memory_threshold)?;
             }
-        });
-        Self { record: record.clone(), changes, _subscription: subscription }
+            Strategy::WarmUp { .. } => write!(f, "up to {}", params.threshold)?,
+            _ => write!(f, "{}", params.threshold)?,
+        }
+        write!(f, " in {:?}", params.interval)?;
+        if let Behavior::Throttle { max_queueing_time } = params.behavior {
+            write!(f, ", evenly, wait up to {max_queueing_time:?}")?;
+        }
+        match &params.origin {
+            OriginSelector::Named(origin) => write!(f, ", of {origin}")?,
+            OriginSelector::Other => f.write_str(", of each other origin")?,
+            _ => {}
+        }
+        if let Some(related) = &params.related_resource {
+            write!(f, ", of {related}")?;
+        }
+        if params.window != Window::Sliding {
+            f.write_str(", aligned")?;
+        }
+        f.write_str(if *enabled { "" } else { ", disabled" })?;
+        f.write_str(if *dry_run { ", dry run" } else { "" })
     }
+}
 
-    /// The time, as changes tell it.
-    pub(crate) fn now(&self) -> u64 {
-        self.record.now()
-    }
-
-    /// When limits first changed after a moment.
-    pub(crate) fn first_change_after(&self, moment: u64) -> Option<u64> {
-        self.changes.lock().iter().map(|change| change.at).find(|at| *at > moment)
-    }
-
-    /// All changes, the first limits among them.
-    pub(crate) fn changes(&self) -> Vec<Change> {
-        self.changes.lock().clone()
-    }
-
-    /// The limits in force on a resource, in words.
-    pub(crate) fn in_force(&self, resource: &str) -> String {
-        let changes = self.changes.lock();
-        let limits = changes.last().map(|change| change.limits.as_slice()).unwrap_or_default();
-        let texts: Vec<_> = limits.iter().filter(|limit| limit.resource == resource).map(ToString::to_string).collect();
-        texts.join("; ")
-    }
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

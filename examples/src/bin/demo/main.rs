@@ -2,17 +2,20 @@
 
 mod args;
 mod flood;
+mod history;
+mod judge;
 mod limits;
 mod screen;
 mod service;
+mod shutdown;
 mod summary;
 
 use std::{
     error::Error,
-    fs, io,
+    fs,
+    io::{self, Write as _},
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
-    pin::pin,
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
@@ -28,15 +31,19 @@ use tokio::{net::TcpListener, sync::watch};
 use self::{
     args::Args,
     flood::{Flood, Phase},
-    limits::Limits,
+    history::History,
     screen::{Screen, View},
     service::Dependency,
+    shutdown::{Grace, Interrupts},
+    summary::Summary,
 };
 
 /// How often the screen is drawn.
 const TICK: Duration = Duration::from_millis(250);
 /// How many times higher the demo makes a limit while it runs.
 const RAISE: f64 = 2.5;
+/// The exit code where the demo says nothing about the rules.
+const COULD_NOT_RUN: u8 = 2;
 const RULES: &str = include_str!("../../../rules/demo.yaml");
 
 fn main() -> ExitCode {
@@ -46,49 +53,70 @@ fn main() -> ExitCode {
         Err(error) => return failed(&error),
     };
     match runtime.block_on(run(&args)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(summary::Conclusion::Good) => ExitCode::SUCCESS,
+        Ok(summary::Conclusion::Bad) => ExitCode::FAILURE,
+        Ok(summary::Conclusion::ClientsFailed) => ExitCode::from(COULD_NOT_RUN),
+        Err(error) if is_closed_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => failed(&*error),
     }
 }
 
 /// Says why the demo could not run.
 fn failed(error: &(dyn Error + 'static)) -> ExitCode {
-    eprintln!("demo: {error}");
-    ExitCode::from(2)
+    // If nobody listens there either, the code says it.
+    let _ = writeln!(io::stderr(), "demo: {error}");
+    ExitCode::from(COULD_NOT_RUN)
 }
 
-/// Runs the demo; whether all rules were kept.
-async fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
+/// Whether the reader of the output has seen enough, as `head` has: no error of ours.
+fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Runs the demo.
+async fn run(args: &Args) -> Result<summary::Conclusion, Box<dyn Error>> {
+    let mut interrupts = Interrupts::listen()?;
     let clock = TscClock::new();
     let sentinel = Sentinel::builder().clock(clock.clone()).build()?;
-    let record = Record::new(clock);
-    let limits = Limits::following(&sentinel, &record);
+    // A service that is up until somebody ends it must not remember every call.
+    let record = (!args.serve).then(|| Record::new(clock.clone()));
+    let history = History::following(&sentinel, clock, !args.serve);
     let rules = RuleFile::new(args.rules.clone())?;
     let watch = FileSource::new(&rules.path).watch(&sentinel)?;
 
     let dependency = Arc::new(Dependency::default());
-    let app = service::router(&sentinel, &record, &dependency);
+    let app = service::router(&sentinel, record.as_ref(), &dependency);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await.map_err(|error| {
         let port = args.port;
         io::Error::new(error.kind(), format!("cannot serve on 127.0.0.1:{port}: {error}; choose another --port"))
     })?;
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
-    let server = tokio::spawn(axum::serve(listener, app).with_graceful_shutdown(until(stopped)).into_future());
+    let mut server = tokio::spawn(axum::serve(listener, app).with_graceful_shutdown(until(stopped)).into_future());
 
     let mut screen = Screen::open(args.plain)?;
     let flood = Flood::new(address, args.serve);
-    let scene = Scene { args, sentinel: &sentinel, limits: &limits, rules: &rules, watch: &watch, address };
-    let ran = scene.play(&mut screen, &flood, &dependency).await;
+    let scene = Scene { args, sentinel: &sentinel, history: &history, rules: &rules, watch: &watch, address };
+    let played = scene.play(&mut screen, &flood, &dependency, &mut interrupts).await;
     drop(screen);
 
-    flood.stop().await;
+    let mut grace = Grace::begin(interrupts);
+    flood.stop(&mut grace).await;
     stop.send_replace(true);
-    server.await??;
+    match grace.wait(&mut server).await {
+        Some(served) => served??,
+        None => server.abort(),
+    }
+    history.look();
     watch.stop();
-    ran?;
-    Ok(args.serve || summary::print(&sentinel, &record, &limits, &flood))
+    played?;
+    let Some(record) = record else { return Ok(summary::Conclusion::Good) };
+    let summary = Summary::of(&sentinel, &record, &history, &flood, grace.kept());
+    match summary.write(&mut io::stdout().lock()) {
+        // What came of it is in the exit code as well.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(summary.conclusion()),
+    }
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {
@@ -122,7 +150,7 @@ impl RuleFile {
 struct Scene<'a> {
     args: &'a Args,
     sentinel: &'a Sentinel,
-    limits: &'a Limits,
+    history: &'a History,
     rules: &'a RuleFile,
     watch: &'a FileWatch,
     address: SocketAddr,
@@ -130,11 +158,16 @@ struct Scene<'a> {
 
 impl Scene<'_> {
     /// Plays until the time is over or the user has enough.
-    async fn play(&self, screen: &mut Screen, flood: &Flood, dependency: &Dependency) -> Result<(), Box<dyn Error>> {
+    async fn play(
+        &self,
+        screen: &mut Screen,
+        flood: &Flood,
+        dependency: &Dependency,
+        interrupts: &mut Interrupts,
+    ) -> Result<(), Box<dyn Error>> {
         let length = Duration::from_secs(self.args.seconds);
         let start = Instant::now();
         let mut tick = tokio::time::interval(TICK);
-        let mut interrupted = pin!(tokio::signal::ctrl_c());
         let mut notes = vec![format!("serving on http://{}", self.address)];
         if self.rules.is_a_copy() {
             notes.push(format!("edit {} and see", self.rules.path.display()));
@@ -145,8 +178,9 @@ impl Scene<'_> {
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
-                interrupted = &mut interrupted => return Ok(interrupted?),
+                () = interrupts.next() => return Ok(()),
             }
+            self.history.look();
             let elapsed = start.elapsed();
             let phase = Phase::at(elapsed.as_secs_f64() / length.as_secs_f64());
             if !self.args.serve {
@@ -160,7 +194,7 @@ impl Scene<'_> {
             let view = View {
                 title: phase.filter(|_| !self.args.serve).map_or("serving until Ctrl-C", Phase::title),
                 elapsed,
-                rows: screen::rows(self.sentinel, self.limits),
+                rows: screen::rows(self.sentinel, self.history),
                 notes: &notes,
                 trouble: self.watch.status().last_error.map(|(_, error)| error.to_string()),
             };
@@ -187,11 +221,12 @@ impl Edit {
                 for rule in rules.flow.iter_mut().filter(|rule| rule.resource.as_str() == service::ORDERS) {
                     rule.params.threshold *= RAISE;
                 }
-                self.saved = Some(scene.limits.now());
+                scene.history.look();
+                self.saved = Some(scene.history.now());
                 source.save(&rules)?;
             }
             Some(saved) if !self.told => {
-                if let Some(in_force) = scene.limits.first_change_after(saved) {
+                if let Some(in_force) = scene.history.first_change_after(saved) {
                     let after = Duration::from_nanos(in_force - saved).as_millis();
                     notes.push(format!(
                         "the demo saved {RAISE} times the limit on {}: in force after {after} ms",

@@ -1,7 +1,7 @@
 //! What is to be seen: a live table, or lines of text where there is no terminal.
 
 use std::{
-    io::{self, IsTerminal as _},
+    io::{self, IsTerminal as _, Write},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use ratatui::{
 };
 use sentinel_core::Sentinel;
 
-use crate::limits::Limits;
+use crate::history::History;
 
 /// One resource.
 pub(crate) struct Numbers {
@@ -70,14 +70,15 @@ impl Screen {
                 wish()
             }
             Self::Plain { shown, noted } => {
+                let mut out = io::stdout().lock();
                 for note in view.notes.get(*noted..).unwrap_or_default() {
-                    println!("# {note}");
+                    writeln!(out, "# {note}")?;
                 }
                 *noted = view.notes.len();
                 let second = view.elapsed.as_secs();
                 if second > *shown {
                     *shown = second;
-                    print_lines(second, view);
+                    write_lines(&mut out, second, view)?;
                 }
                 Ok(Wish::GoOn)
             }
@@ -94,7 +95,7 @@ impl Drop for Screen {
 }
 
 /// The numbers of all resources.
-pub(crate) fn rows(sentinel: &Sentinel, limits: &Limits) -> Vec<Numbers> {
+pub(crate) fn rows(sentinel: &Sentinel, history: &History) -> Vec<Numbers> {
     let resources = sentinel.snapshot().resources;
     let numbers = resources.iter().map(|resource| {
         let statistics = &resource.statistics;
@@ -105,22 +106,24 @@ pub(crate) fn rows(sentinel: &Sentinel, limits: &Limits) -> Vec<Numbers> {
             p50: statistics.percentiles.p50,
             p99: statistics.percentiles.p99,
             in_flight: statistics.in_flight,
-            rule: limits.in_force(&resource.name),
+            rule: history.in_force(&resource.name),
         }
     });
     numbers.collect()
 }
 
-fn print_lines(second: u64, view: &View<'_>) {
-    println!("{second:>3} s  {}", view.title);
+fn write_lines(out: &mut impl Write, second: u64, view: &View<'_>) -> io::Result<()> {
+    writeln!(out, "{second:>3} s  {}", view.title)?;
     for row in &view.rows {
-        println!(
+        writeln!(
+            out,
             "       {:18} pass {:>6.0}/s  block {:>6.0}/s  p50 {:>8.2?}  p99 {:>8.2?}  in flight {:>3}  {}",
             row.resource, row.pass, row.block, row.p50, row.p99, row.in_flight, row.rule
-        );
+        )?;
     }
-    if let Some(trouble) = &view.trouble {
-        println!("       the last good rules stay in force: {trouble}");
+    match &view.trouble {
+        Some(trouble) => writeln!(out, "       the last good rules stay in force: {trouble}"),
+        None => Ok(()),
     }
 }
 

@@ -1,140 +1,149 @@
-//! What came of it: whether every limit was kept, by the service's own record and by its clients'.
+//! What came of it, in words: whether each rule was kept, and whether everybody counts the same.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    io::{self, Write},
+    sync::atomic::Ordering,
+    time::Duration,
+};
 
 use sentinel_core::Sentinel;
-use sentinel_examples::{
-    audit::{Admitted, ExactLog, Pacer, most_inside},
-    record::{Calls, Record},
-};
+use sentinel_examples::record::Record;
 
 use crate::{
-    flood::Flood,
-    limits::{Limit, Limits},
+    flood::{Flood, Stream},
+    history::History,
+    judge::{Row, Verdict, judge},
 };
 
-/// How long before a change was seen it may already have been in force.
-const SETTLING: Duration = Duration::from_millis(100);
-
-/// One limit while it was in force.
-struct Period {
-    limit: Limit,
-    from: u64,
-    until: u64,
+/// How the demo went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conclusion {
+    Good,
+    /// The flood was not what it should have been.
+    ClientsFailed,
+    /// A rule was violated, or counts do not agree.
+    Bad,
 }
 
-/// Prints the summary; whether all is as it should be.
-pub(crate) fn print(sentinel: &Sentinel, record: &Record, limits: &Limits, flood: &Flood) -> bool {
-    println!();
-    println!(
-        "{:18} {:34} {:>8} {:>9} {:>8} {:>15}  verdict",
-        "resource", "limit", "offered", "admitted", "allowed", "worst interval"
-    );
-    let mut kept = true;
-    for (resource, periods) in by_resource(limits) {
-        let calls = record.calls(&resource);
-        if !calls.offered.is_empty() {
-            kept &= judge(&resource, &periods, &calls);
+pub(crate) struct Summary {
+    rows: Vec<Row>,
+    clients: Vec<Clients>,
+}
+
+/// One route as its clients and the service saw it.
+struct Clients {
+    words: String,
+    failures: Option<String>,
+    agree: bool,
+}
+
+impl Summary {
+    /// Counts are compared only where every request came to its end.
+    pub(crate) fn of(sentinel: &Sentinel, record: &Record, history: &History, flood: &Flood, ended: bool) -> Self {
+        history.look();
+        let rows = judge(&history.periods(), &record.all());
+        let clients = flood.streams.iter().map(|stream| clients(sentinel, record, stream, ended)).collect();
+        Self { rows, clients }
+    }
+
+    pub(crate) fn conclusion(&self) -> Conclusion {
+        if self.violated() > 0 || self.clients.iter().any(|clients| !clients.agree) {
+            return Conclusion::Bad;
+        }
+        let failed = self.clients.iter().any(|clients| clients.failures.is_some());
+        if failed { Conclusion::ClientsFailed } else { Conclusion::Good }
+    }
+
+    pub(crate) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "\n{:18} {:34} {:>8} {:>9} {:>8} {:>15}  verdict",
+            "resource", "rule", "offered", "admitted", "allowed", "worst interval"
+        )?;
+        for row in &self.rows {
+            write_row(out, row)?;
+        }
+        for clients in &self.clients {
+            writeln!(out, "{}", clients.words)?;
+        }
+        for failures in self.clients.iter().filter_map(|clients| clients.failures.as_ref()) {
+            writeln!(out, "CLIENTS FAILED: {failures}")?;
+        }
+        if self.clients.iter().any(|clients| !clients.agree) {
+            writeln!(out, "COUNTS DO NOT AGREE")?;
+        }
+        writeln!(out, "{}", self.words())
+    }
+
+    fn violated(&self) -> usize {
+        self.count(|verdict| matches!(verdict, Verdict::TooMany | Verdict::TooEarly(_)))
+    }
+
+    fn count(&self, of: impl Fn(Verdict) -> bool) -> usize {
+        self.rows.iter().filter(|row| of(row.verdict)).count()
+    }
+
+    /// No more than what was judged.
+    fn words(&self) -> String {
+        let (violated, held) = (self.violated(), self.count(|verdict| verdict == Verdict::Held));
+        let judged = match (violated, held) {
+            (0, 0) => "no rule was judged".to_owned(),
+            (0, _) => format!("every judged rule held ({held} judged)"),
+            _ => format!("A RULE WAS VIOLATED ({violated} of {} judged)", violated + held),
+        };
+        match self.count(|verdict| matches!(verdict, Verdict::NotJudged(_))) {
+            0 => judged,
+            others => format!("{judged}; not judged: {others}"),
         }
     }
-    kept &= clients_agree(sentinel, record, flood);
-    println!("{}", if kept { "every rule was kept" } else { "A RULE WAS VIOLATED, or counts do not agree" });
-    kept
 }
 
-/// Each resource with the limits that it had, one after the other.
-fn by_resource(limits: &Limits) -> Vec<(String, Vec<Period>)> {
-    let changes = limits.changes();
-    let mut resources: Vec<(String, Vec<Period>)> = Vec::new();
-    for (index, change) in changes.iter().enumerate() {
-        let until = changes.get(index + 1).map_or(u64::MAX, |next| next.at);
-        for limit in &change.limits {
-            let period = Period { limit: limit.clone(), from: change.at, until };
-            match resources.iter_mut().find(|(resource, _)| *resource == limit.resource) {
-                Some((_, periods)) => match periods.last_mut() {
-                    Some(last) if last.limit == *limit && last.until == change.at => last.until = until,
-                    _ => periods.push(period),
-                },
-                None => resources.push((limit.resource.clone(), vec![period])),
-            }
-        }
-    }
-    resources
-}
-
-/// Judges the limits of a resource.
-///
-/// Within the time of one limit, every interval has to hold it. Across a change, every interval has to hold the higher one.
-fn judge(resource: &str, periods: &[Period], calls: &Calls) -> bool {
-    let mut kept = true;
-    let mut log = ExactLog::default();
-    let mut pacer = Pacer::default();
-    for period in periods {
-        let limit = &period.limit;
-        let settled = period.until.saturating_sub(nanos(SETTLING));
-        let mut admitted: Vec<Admitted> =
-            calls.admitted.iter().filter(|call| call.before >= period.from && call.after < settled).copied().collect();
-        let worst = most_inside(&mut admitted, nanos(limit.interval));
-        let offered: Vec<u64> =
-            calls.offered.iter().copied().filter(|at| (period.from..period.until).contains(at)).collect();
-        let count = calls.admitted.iter().filter(|call| (period.from..period.until).contains(&call.before)).count();
-        let allowed = offered.iter().filter(|at| match limit.max_wait {
-            None => log.offer(**at, limit.threshold, nanos(limit.interval)),
-            Some(wait) => pacer.offer(**at, nanos(limit.interval) / limit.threshold.max(1) as u64, nanos(wait)),
-        });
-        let allowed = allowed.count();
-        let ok = worst <= limit.threshold as u64;
-        kept &= ok;
-        println!(
-            "{resource:18} {:34} {:>8} {count:>9} {allowed:>8} {:>15}  {}",
-            limit.to_string(),
-            offered.len(),
-            format!("{worst} of {}", limit.threshold),
-            if ok { "ok" } else { "VIOLATED" }
-        );
-    }
-    let (highest, longest) = (
-        periods.iter().map(|period| period.limit.threshold).max(),
-        periods.iter().map(|period| period.limit.interval).max(),
-    );
-    let same_interval = periods.iter().all(|period| Some(period.limit.interval) == longest);
-    if let (Some(highest), Some(interval), true) = (highest, longest, same_interval && periods.len() > 1) {
-        let worst = most_inside(&mut calls.admitted.clone(), nanos(interval));
-        let ok = worst <= highest as u64;
-        kept &= ok;
-        println!(
-            "{resource:18} {:34} {:>44}  {}",
-            "across the changes",
-            format!("{worst} of {highest}"),
-            if ok { "ok" } else { "VIOLATED" }
-        );
-    }
-    kept
+fn write_row(out: &mut impl Write, row: &Row) -> io::Result<()> {
+    let or_dash = |number: Option<usize>| number.map_or("-".to_owned(), |number| number.to_string());
+    let verdict = match row.verdict {
+        Verdict::Held => "ok".to_owned(),
+        Verdict::TooMany => "VIOLATED".to_owned(),
+        Verdict::TooEarly(by) => format!("VIOLATED: {:?} ahead of its pace", Duration::from_nanos(by)),
+        Verdict::NotJudged(why) => format!("not judged: {why}"),
+        Verdict::NoRule => "-".to_owned(),
+    };
+    writeln!(
+        out,
+        "{:18} {:34} {:>8} {:>9} {:>8} {:>15}  {verdict}",
+        row.resource.as_deref().unwrap_or("(pattern)"),
+        row.rule,
+        or_dash(row.calls.map(|(offered, _)| offered)),
+        or_dash(row.calls.map(|(_, admitted)| admitted)),
+        or_dash(row.allowed),
+        row.worst.map_or("-".to_owned(), |(worst, most)| format!("{worst} of {most}")),
+    )
 }
 
 /// Whether clients, record and statistics have counted the same.
-fn clients_agree(sentinel: &Sentinel, record: &Record, flood: &Flood) -> bool {
-    let mut agree = true;
-    for stream in &flood.streams {
-        let [ok, refused, failed] =
-            [&stream.seen.ok, &stream.seen.refused, &stream.seen.failed].map(|count| count.load(Ordering::Relaxed));
-        let calls = record.calls(stream.resource);
-        let totals =
-            sentinel.snapshot_of(stream.resource).map(|resource| resource.statistics.totals).unwrap_or_default();
-        let counted = totals.pass == calls.admitted.len() as u64
-            && totals.pass + totals.block == calls.offered.len() as u64
-            && totals.pass == totals.complete
-            && ok + refused == calls.offered.len() as u64;
-        agree &= counted && failed == 0;
-        println!(
-            "{:18} clients: {ok} served, {refused} refused, {failed} failed; the service counts {}",
-            stream.resource,
-            if counted { "the same".to_owned() } else { format!("{totals:?} of {}", calls.offered.len()) }
-        );
-    }
-    agree
+fn clients(sentinel: &Sentinel, record: &Record, stream: &Stream, ended: bool) -> Clients {
+    let seen = &stream.seen;
+    let [ok, refused, failed] = [&seen.ok, &seen.refused, &seen.failed].map(|count| count.load(Ordering::Relaxed));
+    let calls = record.calls(stream.resource);
+    let (offered, admitted) = (calls.offered.len() as u64, calls.admitted.len() as u64);
+    let totals = sentinel.snapshot_of(stream.resource).map(|resource| resource.statistics.totals).unwrap_or_default();
+    // A request that failed may have come as far as to be counted, or not.
+    let about = |more: u64, less: u64| less <= more && more - less <= failed;
+    let agree = about(offered, totals.pass + totals.block)
+        && about(totals.pass, admitted)
+        && about(totals.pass, totals.complete)
+        && offered >= ok + refused;
+    let others = offered.saturating_sub(ok + refused + failed);
+    let service = match (ended, agree, others) {
+        (false, ..) => "requests were open at the end, so counts are not compared".to_owned(),
+        (true, true, 0) => "the service counts the same".to_owned(),
+        (true, true, _) => format!("the service counts {others} more, from others"),
+        (true, false, _) => format!("the service counts {totals:?} of {offered}"),
+    };
+    let failures =
+        seen.first_failure.get().map(|first| format!("{failed} requests for {}; the first: {first}", stream.path));
+    let words = format!("{:18} clients: {ok} served, {refused} refused, {failed} failed; {service}", stream.resource);
+    Clients { words, failures, agree: agree || !ended }
 }
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
+#[cfg(test)]
+mod tests;
