@@ -93,13 +93,13 @@ impl Entry {
 impl Drop for Entry {
     #[inline(always)]
     fn drop(&mut self) {
-        let core = &self.plan.core;
-        let now = core.time.now();
-        let outcome = if std::thread::panicking() { Outcome::Error } else { self.outcome };
-        let exit = Exit { now, count: self.count, response_time: now.saturating_sub(self.admitted), outcome };
-        self.plan.stages.release(std::mem::take(&mut self.held), &exit);
-        core.count_exit(now, exit.count, exit.response_time, outcome);
-        self.plan.give_back();
+        let Self { plan, held, admitted, count, outcome } = self;
+        let plan = &**plan;
+        let now = plan.core.time.now();
+        let outcome = if std::thread::panicking() { Outcome::Error } else { *outcome };
+        let exit = Exit { now, count: *count, response_time: now.saturating_sub(*admitted), outcome };
+        plan.stages.release(std::mem::take(held), &exit);
+        plan.core.count_exit(now, exit.count, exit.response_time, outcome);
     }
 }
 

@@ -88,20 +88,12 @@ impl Clone for PlanRef {
     }
 }
 
-impl PlanRef {
-    /// Gives the plan back, so that dropping the reference has nothing left to do.
-    #[inline(always)]
-    pub(crate) fn give_back(&mut self) {
-        if let Some(plan) = self.0.take() {
-            magazine::put(plan);
-        }
-    }
-}
-
 impl Drop for PlanRef {
     #[inline(always)]
     fn drop(&mut self) {
-        self.give_back();
+        if let Some(plan) = self.0.take() {
+            magazine::put(plan);
+        }
     }
 }
 

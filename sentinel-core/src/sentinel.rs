@@ -50,12 +50,20 @@ impl Sentinel {
     }
 
     /// Asks to enter a resource by name, for one permit.
+    ///
+    /// # Panics
+    ///
+    /// Possibly, in the destructor of a thread-local value: there, enter through a [handle](Sentinel::resource).
     #[inline]
     pub fn enter<'a>(&self, target: impl Into<Target<'a>>) -> Decision {
         self.0.enter(target.into(), Call::PLAIN)
     }
 
     /// Asks to enter a resource by name, saying more about the call.
+    ///
+    /// # Panics
+    ///
+    /// As [`enter`](Sentinel::enter).
     #[inline]
     pub fn enter_with<'a>(&self, target: impl Into<Target<'a>>, call: &Call<'_>) -> Decision {
         self.0.enter(target.into(), call)

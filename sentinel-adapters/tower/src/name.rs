@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 /// The longest name of two parts that is put together without an allocation.
 const INLINE: usize = 128;
@@ -53,6 +53,12 @@ fn join<'b>(buffer: &'b mut [u8; INLINE], first: &str, second: &str) -> Option<&
     str::from_utf8(buffer.get(..len)?).ok()
 }
 
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.with(|name| f.pad(name))
+    }
+}
+
 impl<'a> From<&'a str> for Name<'a> {
     fn from(name: &'a str) -> Self {
         Self(Parts::One(Cow::Borrowed(name)))
@@ -90,5 +96,6 @@ mod tests {
             assert_eq!(Name::of_two(&long, "GET").with(str::to_owned), format!("{long} GET"));
         }
         assert_eq!(Name::from("whole").with(str::to_owned), "whole");
+        assert_eq!(Name::of_two("GET", "/ö").to_string(), "GET /ö");
     }
 }

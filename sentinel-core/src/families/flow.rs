@@ -20,7 +20,7 @@ use self::{
 use crate::{
     call::Call,
     clock::saturating_nanos,
-    families::{AtOnce, Cause, Check, Checks, Context, Family, Step, Taken, sealed::Sealed},
+    families::{Cause, Check, Checks, Context, Family, Shortcut, Step, Taken, sealed::Sealed},
     rules::Compiled,
     sync::{bucket_window::BucketWindow, number::Number},
 };
@@ -129,11 +129,10 @@ impl Checks for Flow {
         Some(State { applies: Applies::All, limit: Limits::Watch(window) })
     }
 
-    #[inline(always)]
-    fn acquire_at_once(check: &Check<Self>, call: &Call<'_>, now: u64) -> AtOnce {
+    fn shortcut(check: &Check<Self>) -> Shortcut {
         match (&check.state.applies, &check.state.limit) {
-            (Applies::All, Limits::Total(limit)) => limit.acquire_at_once(call, now),
-            _ => AtOnce::Ask,
+            (Applies::All, Limits::Total(limit)) => limit.shortcut(),
+            _ => Shortcut::Walk,
         }
     }
 

@@ -15,22 +15,12 @@ use std::{cell::Cell, sync::Arc};
 use super::{Plan, PlanRef};
 use crate::{resource::Core, sync::swap::Swap};
 
-/// Resources per thread.
-const PLACES: usize = 32;
+/// Resources per thread. Models have small stacks.
+const PLACES: usize = if cfg!(loom) { 4 } else { 32 };
 /// Calls of one resource that a thread may have open before the next one pays for a counted reference.
-const DEPTH: usize = 8;
+const DEPTH: usize = 14;
 /// Misses between two looks for retired plans.
 const SWEEP: u32 = 256;
-
-#[cfg(not(loom))]
-thread_local! {
-    static MAGAZINE: Magazine = const { Magazine::empty() };
-}
-
-#[cfg(loom)]
-loom::thread_local! {
-    static MAGAZINE: Magazine = Magazine::empty();
-}
 
 struct Magazine {
     places: [Place; PLACES],
@@ -38,6 +28,7 @@ struct Magazine {
 }
 
 /// References to the plan of one resource.
+#[repr(align(128))] // so that what a call touches is in one cache line, and found by a shift
 struct Place {
     /// The address of the resource's core. It can be reused by another resource only when no plan is left here, since
     /// each keeps its core alive.
@@ -90,6 +81,12 @@ impl Place {
         }
     }
 
+    #[cfg(not(loom))]
+    fn disown(&self) {
+        self.owner.set(0);
+        self.clear();
+    }
+
     fn clear(&self) {
         self.len.set(0);
         drop(self.top.take());
@@ -116,12 +113,12 @@ impl PlanSlot {
     /// Takes the plan in force.
     #[inline(always)]
     pub(crate) fn take(&self, core: &Arc<Core>) -> PlanRef {
-        let kept = MAGAZINE.try_with(|magazine| {
+        let kept = own::with(|magazine| {
             let place = magazine.place(core);
             if place.owner.get() == address(core) { place.pop() } else { None }
         });
-        match kept {
-            Ok(Some(plan)) if !plan.is_retired() => PlanRef(Some(plan)),
+        match kept.flatten() {
+            Some(plan) if !plan.is_retired() => PlanRef(Some(plan)),
             _ => self.load(core),
         }
     }
@@ -130,19 +127,10 @@ impl PlanSlot {
     #[cold]
     #[inline(never)]
     fn load(&self, core: &Arc<Core>) -> PlanRef {
-        // Without a magazine, when the thread is ending, the reference is dropped after the call.
-        let _ = MAGAZINE.try_with(|magazine| {
-            let place = magazine.place(core);
-            if place.owner.replace(address(core)) != address(core) {
-                place.clear();
-            }
-            place.sweep();
-            let misses = magazine.misses.get().wrapping_add(1);
-            magazine.misses.set(misses);
-            if misses.is_multiple_of(SWEEP) {
-                magazine.sweep();
-            }
-        });
+        // When the thread is ending, the reference is dropped after the call.
+        if own::lasts() {
+            own::with(|magazine| magazine.make_room(core));
+        }
         PlanRef(Some(self.current.load_full()))
     }
 
@@ -174,15 +162,30 @@ impl Magazine {
         &self.places[core.number as usize % PLACES]
     }
 
+    /// Gives the place of a resource to it, after a miss.
+    fn make_room(&self, core: &Arc<Core>) {
+        let place = self.place(core);
+        if place.owner.replace(address(core)) != address(core) {
+            place.clear();
+        }
+        place.sweep();
+        let misses = self.misses.get().wrapping_add(1);
+        self.misses.set(misses);
+        if misses.is_multiple_of(SWEEP) {
+            self.sweep();
+        }
+    }
+
     fn sweep(&self) {
         self.places.iter().for_each(Place::sweep);
     }
 }
 
 /// Gives a plan back.
-#[inline(always)]
+// Inlined, it would make every holder of a plan keep it on the stack.
+#[inline(never)]
 pub(super) fn put(plan: Arc<Plan>) {
-    let _ = MAGAZINE.try_with(|magazine| {
+    own::with(|magazine| {
         let place = magazine.place(&plan.core);
         if place.owner.get() == address(&plan.core) && !plan.is_retired() {
             place.push(plan);
@@ -192,10 +195,64 @@ pub(super) fn put(plan: Arc<Plan>) {
 
 /// Drops what this thread keeps of plans that are no longer in force.
 pub(crate) fn sweep() {
-    let _ = MAGAZINE.try_with(Magazine::sweep);
+    own::with(Magazine::sweep);
 }
 
 #[inline]
 fn address(core: &Arc<Core>) -> usize {
     Arc::as_ptr(core).addr()
 }
+
+/// The magazine of the calling thread.
+#[cfg(not(loom))]
+mod own {
+    use std::mem::ManuallyDrop;
+
+    use super::{Magazine, Place};
+
+    thread_local! {
+        // Without a destructor, so that reaching it takes no look at whether it has run.
+        static MAGAZINE: ManuallyDrop<Magazine> = const { ManuallyDrop::new(Magazine::empty()) };
+        static CLEAR: Clear = const { Clear };
+    }
+
+    /// Empties the magazine when the thread ends. From then on no place gets an owner, so it stays empty.
+    struct Clear;
+
+    impl Drop for Clear {
+        fn drop(&mut self) {
+            MAGAZINE.with(|magazine| magazine.places.iter().for_each(Place::disown));
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn with<T>(go_on: impl FnOnce(&Magazine) -> T) -> Option<T> {
+        Some(MAGAZINE.with(|magazine| go_on(magazine)))
+    }
+
+    /// Whether the thread is not ending; what its magazine keeps will be dropped when it does.
+    pub(super) fn lasts() -> bool {
+        CLEAR.try_with(|_| ()).is_ok()
+    }
+}
+
+/// The same for models, whose threads drop all that is theirs in no certain order.
+#[cfg(loom)]
+mod own {
+    use super::Magazine;
+
+    loom::thread_local! {
+        static MAGAZINE: Magazine = Magazine::empty();
+    }
+
+    pub(super) fn with<T>(go_on: impl FnOnce(&Magazine) -> T) -> Option<T> {
+        MAGAZINE.try_with(go_on).ok()
+    }
+
+    pub(super) fn lasts() -> bool {
+        true
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;

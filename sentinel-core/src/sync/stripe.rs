@@ -42,6 +42,8 @@ pub(crate) struct Stripe {
     ignored: AtomicU64,
     response_time: AtomicU64,
     next_sample: AtomicU64,
+    /// On an owned stripe, the response that is not in the histogram yet.
+    latest: AtomicU64,
     /// Of the buckets in progress and before it: one for even turns, one for odd ones.
     extremes: [Extremes; 2],
     steps: [AtomicU32; STEPS],
@@ -57,6 +59,7 @@ impl Default for Stripe {
             ignored: AtomicU64::new(0),
             response_time: AtomicU64::new(0),
             next_sample: AtomicU64::new(0),
+            latest: AtomicU64::new(0),
             extremes: [Extremes::default(), Extremes::default()],
             steps: std::array::from_fn(|_| AtomicU32::new(0)),
         }
@@ -98,14 +101,30 @@ impl Stripe {
     #[inline]
     pub(crate) fn respond<const OWNED: bool>(&self, tag: Tag, nanos: u64, step: usize, count: u32) {
         add::<OWNED>(&self.response_time, nanos.wrapping_mul(u64::from(count)));
-        if let Some(step) = self.steps.get(step) {
-            if OWNED {
+        if OWNED {
+            // Counted with the next one. Where a store goes that depends on a clock's reading is known late, and until
+            // then all loads after it have to wait.
+            let before = self.latest.load(Ordering::Relaxed);
+            self.latest.store((step as u64) << u32::BITS | u64::from(count), Ordering::Relaxed);
+            let (step, count) = latest(before);
+            if let Some(step) = self.steps.get(step) {
                 step.store(step.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
-            } else {
-                step.fetch_add(count, Ordering::Relaxed);
             }
+        } else if let Some(step) = self.steps.get(step) {
+            step.fetch_add(count, Ordering::Relaxed);
         }
         self.extremes[tag.parity()].record::<OWNED>(tag, nanos);
+    }
+
+    /// Adds the histogram to `sums`. While its thread counts, one response may be missing or there twice.
+    pub(crate) fn add_steps(&self, sums: &mut Steps) {
+        for (sum, step) in sums.iter_mut().zip(&self.steps) {
+            *sum = sum.wrapping_add(step.load(Ordering::Relaxed));
+        }
+        let (step, count) = latest(self.latest.load(Ordering::Relaxed));
+        if let Some(sum) = sums.get_mut(step) {
+            *sum = sum.wrapping_add(count);
+        }
     }
 
     /// Whether this stripe's thread should look at the number of calls in flight.
@@ -123,6 +142,12 @@ impl Stripe {
     pub(crate) fn completed(&self) -> u64 {
         self.complete.load(Ordering::Acquire)
     }
+}
+
+/// The step of the histogram, and how often.
+#[inline]
+fn latest(word: u64) -> (usize, u32) {
+    ((word >> u32::BITS) as usize, word as u32)
 }
 
 #[inline]

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     call::Call,
     clock::saturating_nanos,
-    families::{AtOnce, Cause, Step},
+    families::{Cause, Shortcut, Step, after},
     signals::Signals,
     sync::{
         bucket_window::{self, BucketWindow},
@@ -48,7 +48,7 @@ enum Source {
 enum Spread {
     /// Exact in every sliding interval. Below one permit per interval, permits are also spaced.
     Sliding {
-        limiter: SlidingLimiter,
+        limiter: Arc<SlidingLimiter>,
         spacing: LeakyBucket,
     },
     Aligned(BucketWindow),
@@ -92,7 +92,7 @@ impl Limit {
             }
             (Behavior::Reject, Window::Aligned { buckets }) => Spread::Aligned(BucketWindow::new(interval, *buckets)),
             (Behavior::Reject, Window::Sliding) => Spread::Sliding {
-                limiter: SlidingLimiter::new(permits(threshold), interval),
+                limiter: Arc::new(SlidingLimiter::new(permits(threshold), interval)),
                 spacing: LeakyBucket::default(),
             },
         };
@@ -118,17 +118,13 @@ impl Limit {
         self.threshold.get()
     }
 
-    /// A given threshold and exact rejection know at once.
-    #[inline(always)]
-    pub(super) fn acquire_at_once(&self, call: &Call<'_>, now: u64) -> AtOnce {
-        let (Source::Given, Spread::Sliding { limiter, .. }) = (&self.source, &self.spread) else { return AtOnce::Ask };
-        if self.threshold.get() < 1.0 {
-            return AtOnce::Ask;
-        }
-        match limiter.acquire(now, u64::from(call.permits())) {
-            Ok(_) => AtOnce::Pass,
-            Err(_) if call.is_prioritized() => AtOnce::Ask,
-            Err(not_before) => AtOnce::Block(self.used_up(limiter, not_before, now)),
+    /// A given threshold that is held by rejection alone needs no more than its limiter.
+    pub(super) fn shortcut(&self) -> Shortcut {
+        match (&self.source, &self.spread) {
+            (Source::Given, Spread::Sliding { limiter, .. }) if self.threshold() >= 1.0 => {
+                Shortcut::Exact { limiter: Arc::clone(limiter), threshold: self.threshold() }
+            }
+            _ => Shortcut::Walk,
         }
     }
 
@@ -193,15 +189,7 @@ impl Limit {
                 Step::Wait(Token::Borrowed(loan), delay)
             };
         }
-        Step::Block(self.used_up(limiter, not_before, now))
-    }
-
-    #[inline]
-    fn used_up(&self, limiter: &SlidingLimiter, not_before: u64, now: u64) -> Cause {
-        let threshold = self.threshold.get();
-        // Whole permits; `floor` would be a call.
-        let observed = (threshold as u64).saturating_sub(limiter.left()) as f64;
-        Cause { observed, threshold, retry_after: after(not_before, now) }
+        Step::Block(Cause::used_up(limiter, self.threshold(), not_before, now))
     }
 
     fn acquire_otherwise(&self, spread: &Spread, threshold: f64, call: &Call<'_>, now: u64) -> Step<Token> {
@@ -338,9 +326,4 @@ fn memory_threshold(bounds: &MemoryAdaptive, used: Option<u64>) -> f64 {
 /// A value by which a change of the signal is seen.
 fn memory_mark(used: Option<u64>) -> f64 {
     used.map_or(-1.0, |used| used as f64)
-}
-
-/// The wait from `now` to a moment, which may be never.
-fn after(moment: u64, now: u64) -> u64 {
-    if moment == NEVER { NEVER } else { moment.saturating_sub(now) }
 }

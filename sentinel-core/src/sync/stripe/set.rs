@@ -133,9 +133,7 @@ impl StripeSet {
     /// Adds the histograms of all stripes to `steps`.
     pub(crate) fn add_steps(&self, steps: &mut Steps) {
         for stripe in self.stripes() {
-            for (sum, step) in steps.iter_mut().zip(&stripe.steps) {
-                *sum = sum.wrapping_add(step.load(Ordering::Relaxed));
-            }
+            stripe.add_steps(steps);
         }
     }
 

@@ -1,0 +1,152 @@
+//! What a family has to bring.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{Exit, Shortcut, Step, Taken};
+use crate::{
+    call::Call,
+    rules::{Compiled, Report, Selector},
+    signals::Signals,
+    snapshot::RuleSnapshot,
+    sync::counter::Counter,
+};
+
+/// A kind of rule, such as [`Flow`](crate::Flow).
+///
+/// Sealed: the families are those of this crate.
+pub trait Family: super::sealed::Sealed + Copy + fmt::Debug + Default + PartialEq + Send + Sync + 'static {
+    /// The name of the family in documents, block reasons and metrics.
+    const NAME: &'static str;
+
+    /// What a rule of the family says beyond the resource that it is about.
+    type Params: Params;
+}
+
+/// The data of a rule, checked and, with feature `json`, read and written field by field.
+pub trait Params: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
+    /// Reports everything that is wrong.
+    fn validate(&self, report: &mut Report<'_>);
+
+    /// Reads the fields that the family knows. What is wrong goes to `fields`, and reading goes on with a stand-in.
+    #[cfg(feature = "json")]
+    fn read(fields: &mut crate::rules::Fields<'_>) -> Self;
+
+    /// Writes the fields that differ from their default.
+    #[cfg(feature = "json")]
+    fn write(&self, out: &mut crate::rules::Writer);
+}
+
+/// How the rules of a family decide.
+pub(crate) trait Checks: Family {
+    /// What all resources under one rule share.
+    type Shared: fmt::Debug + Send + Sync;
+
+    /// What one rule keeps for one resource; what has to survive a reload is shared inside.
+    type State: fmt::Debug + Send + Sync;
+
+    /// What one call took from one rule.
+    type Token: fmt::Debug + Send;
+
+    /// What an entry keeps of its tokens until it ends.
+    type Held: Default + fmt::Debug + Send;
+
+    /// Prepares a valid rule; `previous` is the rule of the same name that was in force so far.
+    fn share(rule: &Self::Params, previous: Option<&Compiled<Self>>) -> Self::Shared;
+
+    /// The state of a rule on one resource, taken over from `previous` where it still means the same.
+    fn build(rule: &Compiled<Self>, previous: Option<&Check<Self>>, context: &Context<'_, Self>) -> Self::State;
+
+    /// Another resource whose admitted calls the rule has to see.
+    fn watched(_rule: &Self::Params) -> Option<&str> {
+        None
+    }
+
+    /// The state that sees the calls of the resource that `rule` watches.
+    fn watch(rule: &Compiled<Self>) -> Option<Self::State>;
+
+    /// What alone decides where this is the only check of a plan, for families that hold nothing.
+    fn shortcut(_check: &Check<Self>) -> Shortcut {
+        Shortcut::Walk
+    }
+
+    /// Decides and takes in one step.
+    fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64) -> Step<Self::Token>;
+
+    /// Undoes [`acquire`](Checks::acquire) for a call that was blocked later or gave up waiting.
+    fn undo(check: &Check<Self>, token: Self::Token, call: &Call<'_>);
+
+    /// The call is admitted: what it goes on holding.
+    fn admit(taken: Taken<Self>) -> Self::Held;
+
+    /// The call is over.
+    fn release(_checks: &[Check<Self>], _held: Self::Held, _exit: &Exit) {}
+
+    /// The limit in force now.
+    fn threshold(check: &Check<Self>) -> f64;
+
+    /// The time that the limit refers to, for limits on calls in time.
+    fn interval(_rule: &Self::Params) -> Option<Duration> {
+        None
+    }
+
+    /// Whether forgetting the state at `now` would lose nothing.
+    fn is_idle(check: &Check<Self>, now: u64) -> bool;
+}
+
+/// What surrounds a resource when its checks are built.
+pub(crate) struct Context<'a, F: Checks> {
+    /// All rules of the family on this resource.
+    pub(crate) rules: &'a [Arc<Compiled<F>>],
+    pub(crate) signals: &'a Arc<Signals>,
+}
+
+/// One rule on one resource.
+#[derive(Debug)]
+pub(crate) struct Check<F: Checks> {
+    pub(crate) rule: Arc<Compiled<F>>,
+    pub(crate) state: F::State,
+    /// Whether the rule belongs to another resource and only sees the calls of this one.
+    pub(crate) watches: bool,
+    /// Calls that the rule would have blocked, had it not been in a dry run.
+    pub(crate) would_block: Arc<Counter>,
+}
+
+impl<F: Checks> Check<F> {
+    #[inline]
+    pub(super) fn by_pattern(&self) -> bool {
+        matches!(self.rule.rule.resource, Selector::Pattern(_))
+    }
+}
+
+/// A rule in force, as it is shown. Not on the way of an admitted call.
+pub(crate) trait Describe {
+    fn id(&self) -> &str;
+    fn threshold(&self) -> f64;
+    fn interval(&self) -> Option<Duration>;
+    fn snapshot(&self) -> RuleSnapshot;
+}
+
+impl<F: Checks> Describe for Check<F> {
+    fn id(&self) -> &str {
+        &self.rule.id
+    }
+
+    fn threshold(&self) -> f64 {
+        F::threshold(self)
+    }
+
+    fn interval(&self) -> Option<Duration> {
+        F::interval(&self.rule.rule.params)
+    }
+
+    fn snapshot(&self) -> RuleSnapshot {
+        RuleSnapshot {
+            family: F::NAME,
+            id: Arc::clone(&self.rule.id),
+            source: Arc::clone(&self.rule.source),
+            threshold: F::threshold(self),
+            dry_run: self.rule.rule.dry_run,
+            would_block: self.would_block.get(),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+use std::sync::Arc;
+
+use super::Cause;
+use crate::{call::Call, sync::sliding_limiter::SlidingLimiter};
+
+/// The short way of a call: what all checks of a plan say together, where it takes no walk to know that.
+#[derive(Debug, Default)]
+pub(crate) enum Shortcut {
+    /// There are no checks.
+    #[default]
+    Free,
+    /// A limit on all calls, held by rejection alone.
+    Exact { limiter: Arc<SlidingLimiter>, threshold: f64 },
+    /// There is no short way.
+    Walk,
+}
+
+/// What the short way says to one call.
+pub(crate) enum AtOnce {
+    /// Admitted, and nothing is held.
+    Pass,
+    /// Refused.
+    Block(Cause),
+    /// Nothing was decided.
+    Ask,
+}
+
+impl Shortcut {
+    /// Decides as a walk would, or does nothing. What it takes cannot be undone.
+    #[inline(always)]
+    pub(crate) fn decide(&self, call: &Call<'_>, now: u64) -> AtOnce {
+        match self {
+            Self::Free => AtOnce::Pass,
+            Self::Exact { limiter, threshold } => match limiter.acquire(now, u64::from(call.permits())) {
+                Ok(_) => AtOnce::Pass,
+                // It may borrow.
+                Err(_) if call.is_prioritized() => AtOnce::Ask,
+                Err(not_before) => AtOnce::Block(Cause::used_up(limiter, *threshold, not_before, now)),
+            },
+            Self::Walk => AtOnce::Ask,
+        }
+    }
+}

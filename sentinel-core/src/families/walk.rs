@@ -1,0 +1,103 @@
+//! What rules say to calls, one by one and together.
+
+use smallvec::SmallVec;
+
+use super::{Check, Checks};
+use crate::{call::Call, statistics::Outcome, sync::sliding_limiter::SlidingLimiter};
+
+/// What one rule says to one call.
+#[derive(Debug)]
+pub(crate) enum Step<T> {
+    /// The rule is not about this call.
+    Skip,
+    /// Admitted.
+    Pass(T),
+    /// Admitted, after this many nanoseconds.
+    Wait(T, u64),
+    /// Refused.
+    Block(Cause),
+}
+
+/// Why a rule refused, in numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cause {
+    pub(crate) observed: f64,
+    pub(crate) threshold: f64,
+    /// Nanoseconds until trying again may help; `u64::MAX` when it never will.
+    pub(crate) retry_after: u64,
+}
+
+impl Cause {
+    /// No permits are left until `not_before`.
+    #[inline]
+    pub(crate) fn used_up(limiter: &SlidingLimiter, threshold: f64, not_before: u64, now: u64) -> Self {
+        // Whole permits; `floor` would be a call.
+        let observed = (threshold as u64).saturating_sub(limiter.left()) as f64;
+        Self { observed, threshold, retry_after: after(not_before, now) }
+    }
+}
+
+/// The wait from `now` to a moment, which may be never: `u64::MAX`.
+#[inline]
+pub(crate) fn after(moment: u64, now: u64) -> u64 {
+    if moment == u64::MAX { moment } else { moment.saturating_sub(now) }
+}
+
+/// How an entry ended.
+#[derive(Clone, Copy, Debug)]
+#[expect(dead_code, reason = "read by the families that learn from the outcome; flow control does not")]
+pub(crate) struct Exit {
+    pub(crate) now: u64,
+    pub(crate) count: u32,
+    pub(crate) response_time: u64,
+    pub(crate) outcome: Outcome,
+}
+
+/// What a call took so far, each with the index of its rule.
+pub(crate) type Taken<F> = SmallVec<[(u16, <F as Checks>::Token); 2]>;
+
+/// Walks the rules of one family from `first` on.
+pub(crate) fn walk<F: Checks>(
+    checks: &[Check<F>],
+    first: u16,
+    call: &Call<'_>,
+    now: u64,
+    taken: &mut Taken<F>,
+) -> Walk {
+    for (index, check) in (0..).zip(checks).skip(first.into()) {
+        match F::acquire(check, call, now) {
+            Step::Skip => {}
+            Step::Pass(token) => taken.push((index, token)),
+            Step::Wait(token, delay) => {
+                taken.push((index, token));
+                if !check.rule.rule.dry_run {
+                    return Walk::Wait { rule: index, delay };
+                }
+            }
+            Step::Block(cause) => {
+                if !check.rule.rule.dry_run {
+                    return Walk::Block { rule: index, cause };
+                }
+                check.would_block.add(u64::from(call.permits()));
+            }
+        }
+    }
+    Walk::Pass
+}
+
+/// What the rules of one family say together.
+#[derive(Debug)]
+pub(crate) enum Walk {
+    Pass,
+    Wait { rule: u16, delay: u64 },
+    Block { rule: u16, cause: Cause },
+}
+
+/// Gives back what was taken, last first.
+pub(crate) fn undo<F: Checks>(checks: &[Check<F>], taken: &mut Taken<F>, call: &Call<'_>) {
+    while let Some((index, token)) = taken.pop() {
+        if let Some(check) = checks.get(usize::from(index)) {
+            F::undo(check, token, call);
+        }
+    }
+}
