@@ -8,7 +8,7 @@ mod refusal;
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderName, Method, Request, Response, StatusCode};
+use http::{HeaderName, Method, Request, Response, StatusCode, header::CONTENT_LENGTH};
 use http_body::Body;
 use sentinel_core::{Blocked, Call, Decision, Kind, Outcome, ResourceId, Sentinel, Target};
 use smallvec::SmallVec;
@@ -234,20 +234,20 @@ where
         };
         let outcome =
             response.extensions().get::<Outcome>().copied().unwrap_or_else(|| kept.outcome(response.status()));
-        let (head, body) = response.into_parts();
-        let no_body = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let (status, body) = (response.status(), response.body());
+        let no_body = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         // A server stops reading after the bytes that it announced, and does not ask for the end.
-        let announced = head.headers.get(http::header::CONTENT_LENGTH);
+        let announced = response.headers().get(CONTENT_LENGTH);
         let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
         let left = announced.or_else(|| body.size_hint().exact());
         let ended = body.is_end_stream() || left == Some(0);
-        let body = if kept.head_only || no_body || head.status.is_informational() || ended {
+        let guard = if kept.head_only || no_body || status.is_informational() || ended {
             guard.conclude(outcome);
-            GuardedBody::new(body, None, Guard::none(), outcome)
+            Guard::none()
         } else {
-            GuardedBody::new(body, left, guard, outcome)
+            guard
         };
-        Ok(Response::from_parts(head, body))
+        Ok(response.map(|body| GuardedBody::new(body, left, guard, outcome)))
     }
 }
 
