@@ -54,6 +54,12 @@ impl Clock for SystemClock {
 /// The processor's time stamp counter, through [`quanta`](https://docs.rs/quanta).
 ///
 /// Where the processor has no reliable counter, `quanta` reads the system's monotonic clock instead.
+///
+/// # Accuracy
+///
+/// It is set by the system's clock once, and from then on runs at its own rate: measured, within 20 millionths of the
+/// system's, possibly more if the machine was busy at that moment. A limit per second then holds in every second of this
+/// clock, which may be that much longer or shorter than another clock's. With [`SystemClock`] there is no such difference.
 #[cfg(feature = "quanta")]
 #[derive(Clone, Debug)]
 pub struct TscClock {
