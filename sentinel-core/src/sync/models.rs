@@ -300,3 +300,23 @@ fn a_booking_given_back_opens_no_slot_twice() {
         assert!(slots.windows(2).all(|pair| pair[0] + 10 <= pair[1]), "{slots:?}");
     });
 }
+
+#[test]
+fn a_gap_is_filled_once() {
+    model(3, || {
+        let bucket = Arc::new(LeakyBucket::default());
+        let first = bucket.book(100, 10, 100).unwrap();
+        let mut slots = vec![100 + bucket.book(100, 10, 100).unwrap().wait];
+        let giver = Arc::clone(&bucket);
+        let giver = thread::spawn(move || giver.give_back(first));
+        let booker = Arc::clone(&bucket);
+        let booker = thread::spawn(move || 100 + booker.book(100, 10, 100).unwrap().wait);
+        slots.push(100 + bucket.book(100, 10, 100).unwrap().wait);
+        slots.push(booker.join().unwrap());
+        giver.join().unwrap();
+        slots.push(100 + bucket.book(100, 10, 100).unwrap().wait);
+        slots.sort_unstable();
+        assert!(slots.windows(2).all(|pair| pair[0] + 10 <= pair[1]), "{slots:?}");
+        assert_eq!(slots[0], 100, "what was given back is taken again");
+    });
+}

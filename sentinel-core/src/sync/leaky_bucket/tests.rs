@@ -1,9 +1,15 @@
 use proptest::{collection::vec, prelude::*};
 
-use super::LeakyBucket;
+use super::{LeakyBucket, MAX_GAPS};
 
 const MILLI: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MILLI;
+
+impl LeakyBucket {
+    fn gaps(&self) -> usize {
+        self.free.lock().len()
+    }
+}
 
 /// The wait in nanoseconds, or nothing when it is too long.
 fn wait(bucket: &LeakyBucket, now: u64, cost: u64, max_wait: u64) -> Option<u64> {
@@ -63,14 +69,64 @@ fn a_batch_passes_at_once_and_who_comes_next_waits_for_it() {
 }
 
 #[test]
-fn only_the_newest_booking_can_be_given_back() {
+fn what_is_given_back_goes_to_the_next_who_comes() {
     let bucket = LeakyBucket::default();
     let [first, second, third] = [0; 3].map(|_| bucket.book(0, 10, 100).expect("there is room"));
     bucket.give_back(first);
-    assert_eq!(wait(&bucket, 0, 0, 100), Some(30), "others are behind it");
+    assert_eq!(wait(&bucket, 0, 10, 100), Some(0), "others are behind it");
     bucket.give_back(third);
     bucket.give_back(second);
-    assert_eq!(wait(&bucket, 0, 0, 100), Some(10));
+    assert_eq!(wait(&bucket, 0, 10, 100), Some(10), "nobody is behind them");
+    assert_eq!(bucket.gaps(), 0);
+}
+
+#[test]
+fn a_gap_is_taken_as_far_as_it_lies_ahead_and_has_room() {
+    let bucket = LeakyBucket::default();
+    let [_, second, third, _] = [0; 4].map(|_| bucket.book(0, 10, 100).expect("there is room"));
+    bucket.give_back(third);
+    bucket.give_back(second);
+    assert_eq!(bucket.gaps(), 1, "from 10 to 30");
+    assert_eq!(wait(&bucket, 0, 21, 100), Some(40), "too long for it");
+    assert_eq!(wait(&bucket, 0, 10, 9), None, "too far away");
+    assert_eq!(wait(&bucket, 15, 5, 0), Some(0), "from 15 on");
+    assert_eq!(wait(&bucket, 25, 5, 0), Some(0), "the rest of it");
+    assert_eq!(bucket.gaps(), 0);
+}
+
+#[test]
+fn a_queue_whose_callers_all_give_up_goes_on_serving_those_who_come() {
+    let bucket = LeakyBucket::default();
+    let mut waiting = std::collections::VecDeque::new();
+    let mut served = 0;
+    // Twenty come a second, ten may go, and nobody waits for more than a second of the two that they are told.
+    for now in (0..60 * SECOND).step_by(50 * MILLI as usize) {
+        while waiting.front().is_some_and(|&(given_up, _)| given_up <= now) {
+            bucket.give_back(waiting.pop_front().expect("there is one").1);
+        }
+        if let Ok(booking) = bucket.book(now, 100 * MILLI, 2 * SECOND) {
+            if booking.wait <= SECOND {
+                served += 1;
+            } else {
+                waiting.push_back((now + SECOND, booking));
+            }
+        }
+    }
+    assert!(served > 590, "{served} of 600");
+}
+
+#[test]
+fn gaps_are_bounded() {
+    let bucket = LeakyBucket::default();
+    let bookings: Vec<_> = (0..4 * MAX_GAPS).map(|_| bucket.book(0, 10, SECOND).expect("there is room")).collect();
+    for (index, booking) in bookings.into_iter().enumerate() {
+        if index % 2 == 0 {
+            bucket.give_back(booking);
+        }
+    }
+    assert_eq!(bucket.gaps(), MAX_GAPS);
+    assert_eq!(wait(&bucket, SECOND, 10, 0), Some(0));
+    assert_eq!(bucket.gaps(), 0, "all have passed");
 }
 
 #[test]
@@ -89,27 +145,32 @@ fn the_end_of_time_is_no_panic() {
 
 proptest! {
     #[test]
-    fn slots_never_overlap_and_none_is_refused_that_is_near_enough(
-        calls in vec((0..300_u64, 0..200_u64, 0..400_u64, 0..4_u8), 1..200),
+    fn slots_never_overlap_and_the_first_free_one_is_taken(
+        calls in vec((0..300_u64, 1..200_u64, 0..400_u64, 0..3_u8, any::<prop::sample::Index>()), 1..200),
     ) {
         let bucket = LeakyBucket::default();
-        // The reference: every slot with its end, in the order of booking.
+        let mut open = Vec::new();
+        // The reference: every slot that is taken, with its end.
         let mut slots: Vec<(u64, u64)> = Vec::new();
-        let (mut now, mut newest) = (0, None);
-        for (gap, cost, max_wait, kind) in calls {
-            if let (0, Some(booking)) = (kind, newest.take()) {
+        let mut now = 0;
+        for (gap, cost, max_wait, kind, which) in calls {
+            if kind == 0 && !open.is_empty() {
+                let (slot, booking) = open.swap_remove(which.index(open.len()));
                 bucket.give_back(booking);
-                slots.pop();
+                slots.retain(|taken| *taken != slot);
                 continue;
             }
             now += gap;
-            let start = slots.last().map_or(0, |slot| slot.1).max(now);
+            let is_free = |start: u64| slots.iter().all(|&(begin, end)| end <= start || start + cost <= begin);
+            let ends = slots.iter().map(|slot| slot.1).filter(|&end| end > now);
+            let start = ends.chain([now]).filter(|&start| is_free(start)).min().expect("the last end is free");
             match bucket.book(now, cost, max_wait) {
                 Ok(booking) => {
                     prop_assert_eq!(now + booking.wait, start);
                     prop_assert!(booking.wait <= max_wait);
-                    slots.push((start, start + cost));
-                    newest = Some(booking);
+                    let slot = (start, start + cost);
+                    slots.push(slot);
+                    open.push((slot, booking));
                 }
                 Err(wait) => {
                     prop_assert_eq!(now + wait, start);
