@@ -1,5 +1,8 @@
 use std::time::{Duration, Instant};
 
+/// However short the pause, a file may be written for so long.
+const LEAST: Duration = Duration::from_millis(500);
+
 /// Tells when a file that changes has come to rest.
 ///
 /// The system may tell nothing of a change, or of many that do not concern the file. So what the file looks like counts
@@ -16,7 +19,7 @@ pub(crate) struct Settling<S> {
 pub(crate) enum Settled {
     Yes,
     NotYet,
-    /// For ten pauses it has not been left alone for one.
+    /// For ten pauses, and half a second, it has not been left alone for one.
     Never,
 }
 
@@ -28,7 +31,7 @@ impl<S: PartialEq> Settling<S> {
 
     /// The file looks so now, after a pause, or sooner when one was told of a change.
     pub(crate) fn observe(&mut self, look: S, told: bool, now: Instant) -> Settled {
-        let is_late = now.duration_since(self.start) >= self.pause.saturating_mul(10);
+        let is_late = now.duration_since(self.start) >= self.pause.saturating_mul(10).max(LEAST);
         if look != self.look {
             self.look = look;
             self.changed = now;
@@ -80,7 +83,9 @@ mod tests {
 
     #[test]
     fn without_a_pause_a_file_is_at_rest_as_soon_as_it_looks_the_same_twice() {
-        let mut settling = Settling::new(Duration::ZERO, 0, Instant::now());
-        assert_eq!(settling.observe(0, false, Instant::now()), Settled::Yes);
+        let now = Instant::now();
+        let mut settling = Settling::new(Duration::ZERO, 0, now);
+        assert_eq!(settling.observe(1, true, now), Settled::NotYet);
+        assert_eq!(settling.observe(1, false, now), Settled::Yes);
     }
 }

@@ -102,7 +102,7 @@ impl FileSource {
 
     /// How long the file has to be left alone before it is read; default 50 ms.
     ///
-    /// One that is not, for ten times as long, counts as [unsettled](FileError::Unsettled) until it is: half of what is being
+    /// One that is not, for ten times as long and half a second, counts as [unsettled](FileError::Unsettled) until it is: half of what is being
     /// written is never put in force, as long as the writer does not pause for so long in the middle of it.
     #[must_use]
     pub fn debounce(mut self, debounce: Duration) -> Self {

@@ -137,13 +137,20 @@ impl Follower {
     }
 
     fn run(mut self, bell: &Bell) {
+        let mut settled = true;
         loop {
-            let heard = bell.wait(self.source.poll_interval);
-            if heard == Heard::Nothing && self.is_as_seen() {
-                continue;
+            // While it is being written, nobody may tell of the end of that.
+            if settled {
+                match bell.wait(self.source.poll_interval) {
+                    Heard::End => return,
+                    Heard::Nothing if self.is_as_seen() => continue,
+                    Heard::Nothing | Heard::Change => {}
+                }
             }
-            let settled = if heard == Heard::End { None } else { self.settle(bell) };
-            let Some(settled) = settled else { return };
+            match self.settle(bell) {
+                None => return,
+                Some(now) => settled = now,
+            }
             self.follow_folders();
             let outcome = if settled { self.look() } else { Err(self.unsettled()) };
             self.note(outcome);

@@ -270,6 +270,34 @@ fn nothing_of_a_file_that_is_being_written_is_in_force_told_or_polled() {
 }
 
 #[test]
+fn the_last_of_many_saves_is_in_force_whenever_it_comes() {
+    for saves in 22..32 {
+        let folder = Folder::new();
+        let _watch = folder.watched(1);
+        for threshold in 2..saves {
+            rename_over(&folder.file(), rules(threshold));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        folder.until(saves - 1);
+    }
+}
+
+#[test]
+fn without_a_debounce_no_save_is_lost() {
+    let folder = Folder::new();
+    fs::write(folder.file(), rules(1)).unwrap();
+    let watch = folder.source().debounce(Duration::ZERO).watch(&folder.sentinel).unwrap();
+    for threshold in 2..100 {
+        fs::write(folder.file(), rules(threshold)).unwrap();
+        if threshold % 3 == 0 {
+            folder.until(threshold);
+        }
+    }
+    folder.until(99);
+    until_status(&watch, |status| status.last_error.is_none());
+}
+
+#[test]
 fn ten_megabytes_of_rules_are_loaded_and_so_is_a_change_of_them() {
     let folder = Folder::new();
     let file = folder.path().join("flow.json");
