@@ -115,7 +115,7 @@ macro_rules! families {
             }
 
             /// Whether the rules on this resource are the same in both.
-            pub(crate) fn agrees_on(&self, other: &Self, resource: &str) -> bool {
+            pub(crate) fn agrees_on(&self, other: &Self, resource: Option<&str>) -> bool {
                 true $(&& self.$name.agrees_on(&other.$name, resource))+
             }
 
@@ -124,8 +124,8 @@ macro_rules! families {
                 false $(|| self.$name.names(resource))+
             }
 
-            /// Which patterns a name matches: names with the same answer have the same rules.
-            pub(crate) fn matching(&self, resource: &str) -> Vec<(usize, usize)> {
+            /// Which patterns a name matches: names with the same answer have the same rules. No name matches all.
+            pub(crate) fn matching(&self, resource: Option<&str>) -> Vec<(usize, usize)> {
                 let mut all = Vec::new();
                 let mut family = 0;
                 $(
@@ -138,7 +138,7 @@ macro_rules! families {
 
             pub(crate) fn stages(
                 &self,
-                resource: &str,
+                resource: Option<&str>,
                 previous: Option<&Stages>,
                 signals: &std::sync::Arc<$crate::signals::Signals>,
             ) -> Stages {

@@ -37,7 +37,7 @@ const IDLE: Duration = Duration::from_secs(60);
 const CANDIDATES: usize = 16;
 /// How long a search for an idle resource that found none is believed.
 const FULL: Duration = Duration::from_millis(10);
-/// Shared resources that may exist for different combinations of patterns.
+/// Shared resources that may exist for different combinations of patterns, one of which is for all further ones.
 const MAX_SHARED: usize = 256;
 /// The name of the resource that names past the bound share.
 const SHARED: &str = "__other__";
@@ -144,7 +144,7 @@ impl Registry {
         if self.full.is_ahead(now) {
             let table = self.table.load();
             if !table.names(target.name)
-                && let Some(slot) = self.shared.pin().get(&table.matching(target.name))
+                && let Some(slot) = self.shared.pin().get(&table.matching(Some(target.name)))
             {
                 self.overflowed.add(1);
                 return Arc::clone(slot);
@@ -172,7 +172,7 @@ impl Registry {
                 return slot;
             }
         }
-        let slot = self.create(&mut state, &table, target, |_| target.name.into());
+        let slot = self.create(&mut state, &table, target, Some(target.name), |_| target.name.into());
         self.slots.pin().insert(Arc::clone(&slot.core.name), Arc::clone(&slot));
         if !named {
             state.evictable.push(Arc::clone(&slot));
@@ -189,9 +189,10 @@ impl Registry {
         state: &mut State,
         table: &Table,
         target: Target<'_>,
+        chosen_by: Option<&str>,
         name: impl FnOnce(&Stages) -> Arc<str>,
     ) -> Arc<Slot> {
-        let stages = table.stages(target.name, None, &self.signals);
+        let stages = table.stages(chosen_by, None, &self.signals);
         let core = Core {
             number: state.created,
             name: name(&stages),
@@ -202,7 +203,7 @@ impl Registry {
             inbound: (target.direction == Direction::Inbound).then(|| Arc::clone(&self.inbound)),
         };
         state.created += 1;
-        Arc::new(Slot::new(core, target.name, stages))
+        Arc::new(Slot::new(core, chosen_by, stages))
     }
 
     /// Gives up the resource that was used longest ago, of a few that are idle.
@@ -235,19 +236,21 @@ impl Registry {
         }
     }
 
-    /// The resource that a name past the bound shares with all names that match the same patterns.
+    /// The resource that a name past the bound shares with all names that match the same patterns, or, where there are too
+    /// many such resources already, with all others under all patterns.
     fn shared_slot(&self, state: &mut State, table: &Table, target: Target<'_>) -> Arc<Slot> {
-        let matching = table.matching(target.name);
         let shared = self.shared.pin();
+        let mut chosen_by = Some(target.name);
+        let mut matching = table.matching(chosen_by);
+        if shared.len() + 1 >= MAX_SHARED && !shared.contains_key(&matching) {
+            chosen_by = None;
+            matching = table.matching(None);
+        }
         if let Some(slot) = shared.get(&matching) {
             return Arc::clone(slot);
         }
-        if shared.len() >= MAX_SHARED
-            && let Some((_, slot)) = shared.iter().find(|(key, _)| key.first() == matching.first())
-        {
-            return Arc::clone(slot);
-        }
-        let slot = self.create(state, table, target, |stages| match stages.snapshot().first() {
+        let slot = self.create(state, table, target, chosen_by, |stages| match stages.snapshot().first() {
+            _ if chosen_by.is_none() => format!("{SHARED}:*").into(),
             Some(rule) => format!("{SHARED}:{}", rule.id).into(),
             None => SHARED.into(),
         });
@@ -300,8 +303,9 @@ impl Registry {
     /// Brings every resource under the new rules.
     fn apply(&self, state: &mut State, old: &Table, new: &Table) {
         let replan = |slot: &Slot| {
-            if !new.agrees_on(old, &slot.chosen_by) {
-                slot.replan(|before| new.stages(&slot.chosen_by, Some(before), &self.signals));
+            let chosen_by = slot.chosen_by.as_deref();
+            if !new.agrees_on(old, chosen_by) {
+                slot.replan(|before| new.stages(chosen_by, Some(before), &self.signals));
             }
         };
         let slots = self.slots.pin();
@@ -315,7 +319,7 @@ impl Registry {
         // The positions of patterns have changed, so the keys have.
         let shared = self.shared.pin();
         let kept: HashMap<Matching, Arc<Slot>> =
-            shared.values().map(|slot| (new.matching(&slot.chosen_by), Arc::clone(slot))).collect();
+            shared.values().map(|slot| (new.matching(slot.chosen_by.as_deref()), Arc::clone(slot))).collect();
         shared.clear();
         for (matching, slot) in kept {
             replan(&slot);
@@ -343,7 +347,15 @@ impl Registry {
     }
 
     pub(crate) fn id_of(&self, resource: &str) -> Option<ResourceId> {
-        self.slots.pin().get(resource).map(|slot| slot.core.id())
+        if let Some(slot) = self.slots.pin().get(resource) {
+            return Some(slot.core.id());
+        }
+        let (table, shared) = (self.table.load(), self.shared.pin());
+        if shared.is_empty() || table.names(resource) {
+            return None;
+        }
+        let slot = shared.get(&table.matching(Some(resource))).or_else(|| shared.get(&table.matching(None)));
+        slot.map(|slot| slot.core.id())
     }
 
     fn capacity(&self) -> Capacity {

@@ -227,18 +227,19 @@ fn count_exit(node: &Node, now: u64, permits: u32, response_time: u64, outcome: 
 pub(crate) struct Slot {
     pub(crate) core: Arc<Core>,
     plan: PlanSlot,
-    /// The name by which rules are chosen: its own, or for the shared resource past the bound the first that it stands for.
-    pub(crate) chosen_by: Box<str>,
+    /// The name by which rules are chosen: its own, or for a shared resource past the bound the first that it stands for;
+    /// without one, all patterns are in force.
+    pub(crate) chosen_by: Option<Box<str>>,
     evicted: Flag,
 }
 
 impl Slot {
-    pub(crate) fn new(core: Core, chosen_by: &str, stages: Stages) -> Self {
+    pub(crate) fn new(core: Core, chosen_by: Option<&str>, stages: Stages) -> Self {
         let core = Arc::new(core);
         Self {
             plan: PlanSlot::new(Plan::new(Arc::clone(&core), stages)),
             core,
-            chosen_by: chosen_by.into(),
+            chosen_by: chosen_by.map(Into::into),
             evicted: Flag::default(),
         }
     }

@@ -69,7 +69,8 @@ impl Sentinel {
         self.0.enter(target.into(), call)
     }
 
-    /// What tells the resource of this name from every other one, if it exists.
+    /// What tells the resource of this name from every other one, if it exists; past the
+    /// [bound](Builder::max_resources), what tells the one that the name shares.
     pub fn resource_id(&self, name: &str) -> Option<ResourceId> {
         self.0.id_of(name)
     }
@@ -134,8 +135,9 @@ impl Builder {
     /// At the bound, the idle resource that was used longest ago makes room for a new one. Idle means: no handle on it,
     /// no call inside, none for a minute, and no rule (also by pattern) that would forget something. Where none is
     /// idle, the new name shares the statistics and the rules of one resource with all names that match the same
-    /// patterns: `__other__`, or `__other__:` and the name of the first rule whose pattern matches. Resources that a rule names
-    /// always find room.
+    /// patterns: `__other__`, or `__other__:` and the name of the first rule whose pattern matches. There are at most 256 of
+    /// these; further combinations of patterns share `__other__:*`, under all patterns. Resources that a rule names always
+    /// find room.
     #[must_use]
     pub fn max_resources(mut self, max: usize) -> Self {
         self.max_resources = max;

@@ -184,6 +184,25 @@ mod patterns {
     }
 
     #[test]
+    fn past_the_bound_every_pattern_holds_however_many_combinations_there_are() {
+        let (_clock, sentinel) = bounded(1);
+        let bit = |bit: usize| format!("x{}1{}", ".".repeat(bit), ".".repeat(8 - bit));
+        let bits = (0..9).map(|number| FlowRule::new(bit(number), if number == 8 { 0.0 } else { 1e6 }).pattern());
+        sentinel.rules().replace("code", Rules::new().flow(bits)).expect("valid");
+        assert!(enter(&sentinel, "a"));
+        for number in 0..512 {
+            let name = format!("x{number:09b}");
+            let is_refused_by_name = name.ends_with('1');
+            assert!(!enter(&sentinel, &name) || !is_refused_by_name, "{name}");
+            let id = sentinel.enter(name.as_str()).resource_id();
+            assert_eq!(sentinel.resource_id(&name), Some(id));
+        }
+        let names = names(&sentinel);
+        assert_eq!(names.len(), 1 + 256);
+        assert!(names.contains(&"__other__:*".to_owned()), "under all patterns");
+    }
+
+    #[test]
     fn a_reload_keeps_what_names_past_the_bound_have_used() {
         let (_clock, sentinel) = bounded(1);
         let users = || FlowRule::new("user/.*", 2.0).pattern().id("users");

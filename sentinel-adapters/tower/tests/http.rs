@@ -312,6 +312,18 @@ async fn a_request_enters_each_resource_of_each_instance_once() {
 }
 
 #[tokio::test]
+async fn past_the_bound_on_resources_a_request_still_enters_once() {
+    let sentinel = Sentinel::builder().clock(ManualClock::new()).max_resources(1).build().unwrap();
+    let _only = sentinel.resource("only");
+    let inner = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Empty::new().boxed_unsync())));
+    let layer = || SentinelLayer::new(&sentinel, Http::named(NAME));
+    let once = layer().layer(inner).map_response(|response| response.map(http_body_util::BodyExt::boxed_unsync));
+    layer().layer(once).oneshot(request()).await.unwrap();
+    assert_eq!(sentinel.snapshot_of(NAME).map(|orders| orders.name), None);
+    assert_eq!(sentinel.snapshot().resource("__other__").unwrap().statistics.totals.pass, 1);
+}
+
+#[tokio::test]
 async fn a_refusal_says_what_the_standards_want() {
     let (sentinel, _) = instance([FlowRule::new(NAME, 1.0).per(Duration::from_secs(60)).id("per minute")]);
     let service = service(&sentinel, Http::named(NAME), || Response::new(Full::from("ok")));

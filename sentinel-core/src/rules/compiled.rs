@@ -114,13 +114,17 @@ impl<F: Checks> FamilyTable<F> {
         self.exact.contains_key(resource) || self.watched.contains_key(resource)
     }
 
-    /// The patterns that are in force on a resource: none where it has rules by its exact name.
-    pub(crate) fn matching(&self, resource: &str) -> Vec<usize> {
-        if self.exact.contains_key(resource) { Vec::new() } else { self.set.matches(resource) }
+    /// The patterns that are in force on a resource: none where it has rules by its exact name, all for no name.
+    pub(crate) fn matching(&self, resource: Option<&str>) -> Vec<usize> {
+        match resource {
+            Some(name) if self.exact.contains_key(name) => Vec::new(),
+            Some(name) => self.set.matches(name),
+            None => (0..self.patterns.len()).collect(),
+        }
     }
 
     /// Whether the rules on this resource are the same objects in both.
-    pub(crate) fn agrees_on(&self, other: &Self, resource: &str) -> bool {
+    pub(crate) fn agrees_on(&self, other: &Self, resource: Option<&str>) -> bool {
         let same = |a: &[Arc<Compiled<F>>], b: &[Arc<Compiled<F>>]| {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b))
         };
@@ -130,7 +134,7 @@ impl<F: Checks> FamilyTable<F> {
     /// Builds the checks of one resource, handing on the state of rules that were there before.
     pub(crate) fn checks(
         &self,
-        resource: &str,
+        resource: Option<&str>,
         previous: Option<&[Check<F>]>,
         signals: &Arc<Signals>,
     ) -> Box<[Check<F>]> {
@@ -152,16 +156,14 @@ impl<F: Checks> FamilyTable<F> {
         own.chain(watching).collect()
     }
 
-    fn rules(&self, resource: &str) -> Vec<Arc<Compiled<F>>> {
-        match self.exact.get(resource) {
+    fn rules(&self, resource: Option<&str>) -> Vec<Arc<Compiled<F>>> {
+        match resource.and_then(|name| self.exact.get(name)) {
             Some(exact) => exact.clone(),
-            None => {
-                self.set.matches(resource).into_iter().filter_map(|index| self.patterns.get(index).cloned()).collect()
-            }
+            None => self.matching(resource).into_iter().filter_map(|index| self.patterns.get(index).cloned()).collect(),
         }
     }
 
-    fn watchers(&self, resource: &str) -> &[Arc<Compiled<F>>] {
-        self.watched.get(resource).map_or(&[], Vec::as_slice)
+    fn watchers(&self, resource: Option<&str>) -> &[Arc<Compiled<F>>] {
+        resource.and_then(|name| self.watched.get(name)).map_or(&[], Vec::as_slice)
     }
 }
