@@ -12,6 +12,8 @@ mod rule;
 mod set;
 #[cfg(all(test, feature = "json", feature = "toml", feature = "yaml"))]
 mod tests;
+#[cfg(feature = "json")]
+mod unique;
 
 #[cfg(feature = "json")]
 pub use self::document::Parsed;

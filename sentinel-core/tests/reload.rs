@@ -33,6 +33,18 @@ fn rules_act_on_resources_that_are_there_already() {
 }
 
 #[test]
+fn names_that_are_made_are_unique_so_equal_rules_are_unchanged() {
+    let (_clock, sentinel) = instance();
+    let rules = || [FlowRule::new("a", 1.0), FlowRule::new("a", 2.0), FlowRule::new("b", 3.0).id("flow:a#1")];
+    put(&sentinel, rules());
+    let changes = sentinel.rules().replace("code", Rules::new().flow(rules())).expect("valid");
+    assert_eq!((changes.unchanged, changes.added, changes.changed, changes.removed), (3, 0, 0, 0));
+    let snapshot = sentinel.resource("a").snapshot();
+    let ids: Vec<_> = snapshot.rules.iter().map(|rule| &*rule.id).collect();
+    assert_eq!(ids, ["flow:a#0", "flow:a#2"]);
+}
+
+#[test]
 fn a_change_of_the_threshold_alone_keeps_what_was_used() {
     for make in [FlowRule::new, |name, threshold| FlowRule::new(name, threshold).aligned()]
         as [fn(&'static str, f64) -> FlowRule; 2]

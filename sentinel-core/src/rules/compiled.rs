@@ -1,6 +1,10 @@
 //! Rules that passed validation, by resource.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use super::{Changes, ReplaceError, Rule, Selector, pattern::PatternSet};
 use crate::{
@@ -44,15 +48,19 @@ pub(crate) fn compile_family<F: Checks>(
 ) -> Vec<Arc<Compiled<F>>> {
     let previous = previous.unwrap_or_default();
     let mut unseen: HashMap<&str, &Arc<Compiled<F>>> = previous.iter().map(|rule| (&*rule.id, rule)).collect();
-    let mut positions = HashMap::<Selector, usize>::new();
+    let given: HashSet<String> = rules.iter().filter_map(|rule| rule.id.clone()).collect();
+    let mut positions = HashMap::<String, usize>::new();
     let mut compiled = Vec::with_capacity(rules.len());
     for rule in rules {
-        let position = positions.entry(rule.resource.clone()).or_default();
-        let id: Arc<str> = match &rule.id {
-            Some(id) => id.as_str().into(),
-            None => format!("{}:{}#{}", F::NAME, rule.resource.as_str(), position).into(),
-        };
+        let resource = rule.resource.as_str();
+        let position = positions.entry(resource.to_owned()).or_default();
+        let mut id = rule.id.clone().unwrap_or_else(|| format!("{}:{resource}#{position}", F::NAME));
         *position += 1;
+        while rule.id.is_none() && given.contains(&id) {
+            id = format!("{}:{resource}#{position}", F::NAME);
+            *position += 1;
+        }
+        let id: Arc<str> = id.into();
         match unseen.remove(&*id) {
             Some(same) if same.rule == rule => {
                 changes.unchanged += 1;

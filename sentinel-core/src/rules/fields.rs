@@ -41,7 +41,12 @@ impl<'a> Fields<'a> {
     /// A field that has to be there.
     pub(crate) fn required<T>(&mut self, name: &'static str, value: Option<T>) -> Option<T> {
         if value.is_none() && matches!(self.map.get(name), None | Some(Value::Null)) {
-            self.report.invalid(name, "missing", "it has to be there");
+            let misspelt = self.map.keys().find(|key| *key != name && suggest(key, &[name]).is_some());
+            let expected = misspelt.map_or_else(
+                || "it has to be there".to_owned(),
+                |key| format!("it has to be there; is {} meant to be it?", Quoted(key)),
+            );
+            self.report.invalid(name, "missing", expected);
         }
         value
     }
@@ -58,7 +63,7 @@ impl<'a> Fields<'a> {
         let value = self.get(name)?;
         let whole = |number: &f64| *number >= 0.0 && number.fract() == 0.0 && *number < 1e19;
         let number = value.as_u64().or_else(|| value.as_f64().filter(whole).map(|number| number as u64));
-        self.typed(name, value, number, "it is a whole number of at least 0")
+        self.typed(name, value, number, "it is a whole number from 0 to 1e19")
     }
 
     /// A truth value.
@@ -75,12 +80,12 @@ impl<'a> Fields<'a> {
 
     /// A duration in milliseconds, with fractions.
     pub(crate) fn millis(&mut self, name: &'static str) -> Option<Duration> {
-        self.duration(name, 1e3, "it is a number of milliseconds")
+        self.duration(name, 1e3, "it is a number of milliseconds from 0 to 1.8e13")
     }
 
     /// A duration in seconds, with fractions.
     pub(crate) fn seconds(&mut self, name: &'static str) -> Option<Duration> {
-        self.duration(name, 1.0, "it is a number of seconds")
+        self.duration(name, 1.0, "it is a number of seconds from 0 to 1.8e10")
     }
 
     fn duration(&mut self, name: &'static str, per_second: f64, expected: &'static str) -> Option<Duration> {

@@ -1,7 +1,7 @@
 use std::{fmt, path::Path};
 
 #[cfg(feature = "json")]
-use super::InvalidDocument;
+use super::{InvalidDocument, unique};
 
 /// A format of rule documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +36,7 @@ impl Format {
         let text = std::str::from_utf8(bytes).map_err(|error| self.syntax(&error))?;
         match self {
             _ if text.trim().is_empty() => Err(InvalidDocument::Empty),
-            Self::Json => serde_json::from_str(text).map_err(|error| self.syntax(&error)),
+            Self::Json => unique::parse(text).map_err(|error| self.syntax(&error)),
             Self::Toml => self.parse_toml(text),
             Self::Yaml => self.parse_yaml(text),
         }
@@ -57,8 +57,8 @@ impl Format {
 
     #[cfg(feature = "toml")]
     fn parse_toml(self, text: &str) -> Result<serde_json::Value, InvalidDocument> {
-        let tree: serde_json::Map<_, _> = toml::from_str(text).map_err(|error| self.syntax(&error))?;
-        if tree.is_empty() { Err(InvalidDocument::Empty) } else { Ok(tree.into()) }
+        let tree: toml::Table = toml::from_str(text).map_err(|error| self.syntax(&error))?;
+        if tree.is_empty() { Err(InvalidDocument::Empty) } else { Ok(from_toml(toml::Value::Table(tree))) }
     }
 
     #[cfg(feature = "toml")]
@@ -122,5 +122,20 @@ impl fmt::Display for Format {
             Self::Toml => "TOML",
             Self::Yaml => "YAML",
         })
+    }
+}
+
+/// The same tree. What only TOML knows becomes a text, which is an error wherever something else is expected.
+#[cfg(feature = "toml")]
+fn from_toml(value: toml::Value) -> serde_json::Value {
+    match value {
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) if number.is_finite() => number.into(),
+        toml::Value::Float(number) => number.to_string().to_lowercase().into(),
+        toml::Value::Boolean(is_true) => is_true.into(),
+        toml::Value::Datetime(time) => time.to_string().into(),
+        toml::Value::Array(items) => items.into_iter().map(from_toml).collect(),
+        toml::Value::Table(table) => table.into_iter().map(|(key, value)| (key, from_toml(value))).collect(),
     }
 }

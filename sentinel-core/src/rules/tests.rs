@@ -24,7 +24,12 @@ fn every_field_has_an_error_that_names_rule_field_value_and_what_is_right() {
     let vectors = [
         (r#"{"flow": [{"threshold": 1}]}"#, "flow rule 1: resource is missing, but it has to be there"),
         (r#"{"flow": [{"resource": "r"}]}"#, "flow rule 1 for `r`: threshold is missing, but it has to be there"),
-        (r#"{"flow": [{"resource": "r", "threshold": null}]}"#, "threshold is missing"),
+        (r#"{"flow": [{"resource": "r", "threshold": null}]}"#, "threshold is missing, but it has to be there"),
+        (
+            r#"{"flow": [{"resource": "r", "treshold": 5}]}"#,
+            r#"threshold is missing, but it has to be there; is "treshold" meant to be it?"#,
+        ),
+        (&rule(r#""intervalMs": 1e30"#), "intervalMs is 1e+30, but it is a number of milliseconds from 0 to 1.8e13"),
         (r#"{"flow": [{"resource": "r", "threshold": -5}]}"#, "threshold is -5, but a threshold is a number from 0 to"),
         (r#"{"flow": [{"resource": "r", "threshold": "100"}]}"#, r#"threshold is "100", but it is a number"#),
         (
@@ -54,6 +59,19 @@ fn every_field_has_an_error_that_names_rule_field_value_and_what_is_right() {
     for (document, expected) in vectors {
         let errors = errors(document);
         assert!(errors.iter().any(|error| error.contains(expected)), "{document}: {errors:#?}");
+    }
+}
+
+#[test]
+fn what_is_no_number_in_toml_is_an_error_and_not_nothing() {
+    for (field, value) in [("threshold", "nan"), ("intervalMs", "inf"), ("enabled", "nan"), ("dryRun", "1979-05-27")] {
+        let document = format!("[[flow]]\nresource = 'r'\n{field} = {value}\n");
+        let Err(InvalidDocument::Rules(invalid)) = Rules::parse(document.as_bytes(), Format::Toml) else {
+            panic!("{document} is valid")
+        };
+        let errors: Vec<_> = invalid.errors().iter().map(ToString::to_string).collect();
+        let told = format!("{field} is \"{value}\"");
+        assert!(errors.iter().any(|error| error.contains(&told)), "{errors:?}");
     }
 }
 
