@@ -25,7 +25,7 @@ impl Resource {
     ///
     /// # Cost
     ///
-    /// No allocation, no lock that another thread can hold for long: two clock readings and some 200 instructions with one
+    /// No allocation, no lock that another thread can hold for long: two clock readings and some 250 instructions with one
     /// flow rule, from here to the end of the entry.
     #[inline]
     pub fn enter(&self) -> Decision {

@@ -14,7 +14,7 @@ use crate::{
 pub struct Snapshot {
     /// Every resource, by name.
     pub resources: Vec<ResourceSnapshot>,
-    /// All inbound traffic together.
+    /// All inbound traffic together. A request that enters two inbound resources is two calls of it.
     pub inbound: Statistics,
     /// How full the instance is.
     pub capacity: Capacity,

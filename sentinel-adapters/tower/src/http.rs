@@ -20,7 +20,8 @@ use crate::{Enter, Guard, Name, Protocol};
 /// Requests over HTTP, whose refusal is a response.
 ///
 /// A call lasts until the response body has ended: with its last byte, its trailers, an error, or because the client went
-/// away, which makes it a cancelled call ([`Outcome::Ignored`]). A status of 500 or more, an error of the service and an
+/// away, which makes it a cancelled call ([`Outcome::Ignored`]). The body has ended when the server has taken all of it,
+/// which may be before the client has received it. A status of 500 or more, an error of the service and an
 /// error of the body count as errors; a response that carries an [`Outcome`] in its extensions says it itself.
 ///
 /// A request enters a resource once, however many layers with that resource are on its way.

@@ -114,7 +114,7 @@ fn without_rule(resource: &str, rules: &[Vec<Period>], calls: &Calls) -> Option<
     let admitted = calls.admitted.iter().filter(|call| free(call.before)).count();
     (offered > 0).then(|| Row {
         resource: Some(resource.to_owned()),
-        rule: "no rule".to_owned(),
+        rule: "no rule names it".to_owned(),
         calls: Some((offered, admitted)),
         allowed: None,
         worst: None,

@@ -205,6 +205,24 @@ impl Scene<'_> {
     }
 }
 
+/// The rules with [`RAISE`] times the limit on orders, and all else as it is.
+fn raised(rules: &str) -> String {
+    let mut is_orders = false;
+    let line = |line: &str| {
+        if let Some((_, resource)) = line.split_once("resource: ") {
+            is_orders = resource == service::ORDERS;
+        }
+        match line.split_once("threshold: ") {
+            Some((indent, threshold)) if is_orders => {
+                let raised = threshold.parse::<f64>().map_or(f64::NAN, |threshold| threshold * RAISE);
+                format!("{indent}threshold: {raised}\n")
+            }
+            _ => format!("{line}\n"),
+        }
+    };
+    rules.lines().map(line).collect()
+}
+
 /// The change that the demo makes to its own rules.
 #[derive(Default)]
 struct Edit {
@@ -216,14 +234,16 @@ impl Edit {
     fn step(&mut self, scene: &Scene<'_>, notes: &mut Vec<String>) -> Result<(), Box<dyn Error>> {
         match self.saved {
             None => {
-                let source = FileSource::new(&scene.rules.path);
-                let mut rules = scene.sentinel.rules().get(&source.name()).unwrap_or_default();
-                for rule in rules.flow.iter_mut().filter(|rule| rule.resource.as_str() == service::ORDERS) {
-                    rule.params.threshold *= RAISE;
-                }
                 scene.history.look();
                 self.saved = Some(scene.history.now());
-                source.save(&rules)?;
+                if fs::read_to_string(&scene.rules.path).is_ok_and(|text| text == RULES) {
+                    let beside = scene.rules.path.with_extension("new");
+                    fs::write(&beside, raised(RULES))?;
+                    fs::rename(beside, &scene.rules.path)?;
+                } else {
+                    notes.push("you have edited the file, so the demo leaves it as it is".to_owned());
+                    self.told = true;
+                }
             }
             Some(saved) if !self.told => {
                 if let Some(in_force) = scene.history.first_change_after(saved) {
@@ -238,5 +258,22 @@ impl Edit {
             Some(_) => {}
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sentinel_core::{Format, Rules};
+
+    use super::*;
+
+    #[test]
+    fn the_edit_changes_one_threshold_and_keeps_the_comments() {
+        let raised = raised(RULES);
+        let read = |text: &str| Rules::parse(text.as_bytes(), Format::Yaml).expect("valid").rules;
+        let (mut before, after) = (read(RULES), read(&raised));
+        before.flow[0].params.threshold *= RAISE;
+        assert_eq!(before, after);
+        assert_eq!(RULES.matches('#').count(), raised.matches('#').count());
     }
 }

@@ -13,7 +13,7 @@ use ratatui::{
     text::Line,
     widgets::{Block, Paragraph, Row, Table},
 };
-use sentinel_core::Sentinel;
+use sentinel_core::{ResourceSnapshot, Sentinel};
 
 use crate::history::History;
 
@@ -106,10 +106,19 @@ pub(crate) fn rows(sentinel: &Sentinel, history: &History) -> Vec<Numbers> {
             p50: statistics.percentiles.p50,
             p99: statistics.percentiles.p99,
             in_flight: statistics.in_flight,
-            rule: history.in_force(&resource.name),
+            rule: rule(resource, history),
         }
     });
     numbers.collect()
+}
+
+/// The rules that name a resource in words, those by pattern by their names.
+fn rule(resource: &ResourceSnapshot, history: &History) -> String {
+    let named = history.in_force(&resource.name);
+    if !named.is_empty() {
+        return named;
+    }
+    resource.rules.iter().map(|rule| &*rule.id).collect::<Vec<_>>().join("; ")
 }
 
 fn write_lines(out: &mut impl Write, second: u64, view: &View<'_>) -> io::Result<()> {

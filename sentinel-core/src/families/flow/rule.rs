@@ -49,7 +49,7 @@ pub struct FlowParams {
     /// The most permits per interval; from 0, which blocks everything, to 4,294,967,295. Document: `threshold`.
     ///
     /// Exact rejection counts whole permits: of 2.5 it admits 2. Below 1, it admits one permit in a proportionally longer
-    /// time. Ignored by [`Strategy::MemoryAdaptive`], which has thresholds of its own.
+    /// time, but in [aligned](Window::Aligned) windows none. Ignored by [`Strategy::MemoryAdaptive`], which has thresholds of its own.
     pub threshold: f64,
     /// The time that the threshold refers to; from 1 ms to 7 days, default 1 s. Document: `intervalMs`.
     pub interval: Duration,
