@@ -88,8 +88,9 @@ pub(crate) struct Reading<'a> {
 /// Reads the rules of one family; errors and warnings stay in `reading`.
 pub(crate) fn read_family<F: Family>(reading: &mut Reading<'_>) -> Vec<Rule<F>> {
     let rules = match reading.tree.get(F::NAME) {
-        None | Some(Value::Null) => return Vec::new(),
+        None => return Vec::new(),
         Some(Value::Array(rules)) => rules,
+        // Nothing as well: a document that was cut off there would clear all rules.
         Some(other) => {
             let mut report = Report::new(&mut reading.errors, F::NAME, 0, None, String::new());
             report.invalid(F::NAME, kind(other), "the rules of a family are a list");

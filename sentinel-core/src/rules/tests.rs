@@ -54,6 +54,7 @@ fn every_field_has_an_error_that_names_rule_field_value_and_what_is_right() {
         (&rule(r#""relatedResource": "r""#), "a resource is related to another one, not to itself"),
         (&rule(r#""relatedResource": "s", "behavior": "throttle""#), "a relation goes with the behavior reject"),
         (r#"{"flow": {}}"#, "flow rule 1: flow is an object, but the rules of a family are a list"),
+        (r#"{"flow": null}"#, "flow is null, but the rules of a family are a list"),
         (r#"{"flow": [7]}"#, "flow rule 1: rule is a number, but a rule is an object"),
     ];
     for (document, expected) in vectors {
