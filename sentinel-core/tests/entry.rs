@@ -1,6 +1,7 @@
 //! The life of an entry: however a call ends, everything is given back once and counted once.
 
 use std::{
+    collections::VecDeque,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -93,6 +94,20 @@ fn a_future_that_ends_says_how() {
         let mut run = pin!(entry.run(std::future::ready(result)));
         assert_eq!(poll_once(run.as_mut()), Poll::Ready(result));
         assert_eq!(counts(&sentinel).3, errors);
+    }
+}
+
+#[test]
+fn calls_that_give_up_waiting_leave_their_places_in_whatever_order() {
+    for oldest_first in [true, false] {
+        let (_clock, sentinel) = under([FlowRule::new("r", 2.0).throttle(Duration::from_secs(3))]);
+        let _inside = sentinel.enter("r").immediately().expect("nobody is before it");
+        let mut waiting: VecDeque<_> = (0..6).map(|_| sentinel.enter("r")).collect();
+        while !waiting.is_empty() {
+            drop(if oldest_first { waiting.pop_front() } else { waiting.pop_back() });
+        }
+        let Decision::Wait(next) = sentinel.enter("r") else { panic!("it comes too early") };
+        assert_eq!(next.delay(), Duration::from_millis(500));
     }
 }
 
