@@ -100,7 +100,11 @@ mod unix {
     const SLOW: &str = "flow: [{resource: GET /search, threshold: 1, intervalMs: 600000, behavior: throttle, maxQueueingTimeMs: 3600000}]";
 
     fn interrupt(child: &Child) {
-        let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        signal(child, "-INT");
+    }
+
+    fn signal(child: &Child, signal: &str) {
+        let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
@@ -150,14 +154,16 @@ mod unix {
     }
 
     #[test]
-    fn ctrl_c_ends_a_service_at_once_if_nothing_is_open() {
-        let (mut child, mut out) = start(&["--serve"]);
-        out.read_line(&mut String::new()).unwrap();
-        interrupt(&child);
-        let mut rest = String::new();
-        out.read_to_string(&mut rest).unwrap();
-        assert!(child.wait().unwrap().success());
-        assert!(!rest.contains("judged"), "nothing was kept to be judged: {rest}");
+    fn a_signal_ends_a_service_at_once_if_nothing_is_open() {
+        for which in ["-INT", "-TERM"] {
+            let (mut child, mut out) = start(&["--serve"]);
+            out.read_line(&mut String::new()).unwrap();
+            signal(&child, which);
+            let mut rest = String::new();
+            out.read_to_string(&mut rest).unwrap();
+            assert!(child.wait().unwrap().success(), "{which}");
+            assert!(!rest.contains("judged"), "nothing was kept to be judged: {rest}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The end: open requests have a while to finish, and a user who interrupts is not kept waiting.
 
-use std::{future::pending, io, time::Duration};
+use std::{future::poll_fn, io, task::Poll, time::Duration};
 
 #[cfg(unix)]
 use tokio::signal::unix::Signal;
@@ -11,23 +11,28 @@ use tokio::time::{Instant, sleep_until};
 /// How long open requests may take to finish.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Every Ctrl-C from the beginning on: none is lost between two waits.
-pub(crate) struct Interrupts(Signal);
+/// Every Ctrl-C and request to terminate from the beginning on: none is lost between two waits.
+pub(crate) struct Interrupts(Vec<Signal>);
 
 impl Interrupts {
     pub(crate) fn listen() -> io::Result<Self> {
         #[cfg(unix)]
-        let signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+        let signals = {
+            use tokio::signal::unix::{SignalKind, signal};
+            vec![signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?]
+        };
         #[cfg(windows)]
-        let signal = tokio::signal::windows::ctrl_c()?;
-        Ok(Self(signal))
+        let signals = vec![tokio::signal::windows::ctrl_c()?];
+        Ok(Self(signals))
     }
 
     /// Waits for the next one.
     pub(crate) async fn next(&mut self) {
-        if self.0.recv().await.is_none() {
-            pending::<()>().await;
-        }
+        poll_fn(|context| {
+            let heard = self.0.iter_mut().any(|signal| matches!(signal.poll_recv(context), Poll::Ready(Some(()))));
+            if heard { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 }
 
