@@ -4,13 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router,
-    extract::{MatchedPath, Request, State},
-    http::Method,
+    extract::{Request, State},
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
 use parking_lot::Mutex;
-use sentinel_axum::{UNMATCHED, layer};
+use sentinel_axum::{RequestHead, layer, resource};
 use sentinel_core::{Clock, Sentinel};
 
 use crate::audit::Admitted;
@@ -87,7 +86,7 @@ struct Asked {
 }
 
 async fn outside(State(record): State<Record>, mut request: Request, next: Next) -> Response {
-    let resource = resource(&request);
+    let resource = resource(RequestHead::of(&request)).to_string();
     let before = record.offered(&resource);
     request.extensions_mut().insert(Asked { resource, before });
     next.run(request).await
@@ -98,11 +97,4 @@ async fn inside(State(record): State<Record>, request: Request, next: Next) -> R
         record.admitted(&asked.resource, asked.before);
     }
     next.run(request).await
-}
-
-/// The name that the layer gives to a request, made without it.
-fn resource(request: &Request) -> String {
-    let Some(route) = request.extensions().get::<MatchedPath>() else { return UNMATCHED.to_owned() };
-    let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
-    format!("{method} {}", route.as_str())
 }

@@ -144,10 +144,10 @@ impl Registry {
         if self.full.is_ahead(now) {
             let table = self.table.load();
             if !table.names(target.name)
-                && let Some(slot) = self.shared.pin().get(&table.matching(Some(target.name)))
+                && let Some(slot) = self.shared_by(&table, target.name)
             {
                 self.overflowed.add(1);
-                return Arc::clone(slot);
+                return slot;
             }
         }
         let mut state = self.state.lock();
@@ -239,23 +239,29 @@ impl Registry {
     /// The resource that a name past the bound shares with all names that match the same patterns, or, where there are too
     /// many such resources already, with all others under all patterns.
     fn shared_slot(&self, state: &mut State, table: &Table, target: Target<'_>) -> Arc<Slot> {
+        if let Some(slot) = self.shared_by(table, target.name) {
+            return slot;
+        }
         let shared = self.shared.pin();
-        let mut chosen_by = Some(target.name);
-        let mut matching = table.matching(chosen_by);
-        if shared.len() + 1 >= MAX_SHARED && !shared.contains_key(&matching) {
-            chosen_by = None;
-            matching = table.matching(None);
-        }
-        if let Some(slot) = shared.get(&matching) {
-            return Arc::clone(slot);
-        }
+        let chosen_by = (shared.len() + 1 < MAX_SHARED).then_some(target.name);
         let slot = self.create(state, table, target, chosen_by, |stages| match stages.snapshot().first() {
             _ if chosen_by.is_none() => format!("{SHARED}:*").into(),
             Some(rule) => format!("{SHARED}:{}", rule.id).into(),
             None => SHARED.into(),
         });
-        shared.insert(matching, Arc::clone(&slot));
+        shared.insert(table.matching(chosen_by), Arc::clone(&slot));
         slot
+    }
+
+    /// The shared resource that is there for a name.
+    fn shared_by(&self, table: &Table, name: &str) -> Option<Arc<Slot>> {
+        let shared = self.shared.pin();
+        let own = shared.get(&table.matching(Some(name)));
+        let slot = match own {
+            None if shared.len() + 1 >= MAX_SHARED => shared.get(&table.matching(None)),
+            own => own,
+        };
+        slot.map(Arc::clone)
     }
 
     pub(crate) fn replace(&self, source: &str, rules: Rules) -> Result<Changes, ReplaceError> {
@@ -350,12 +356,9 @@ impl Registry {
         if let Some(slot) = self.slots.pin().get(resource) {
             return Some(slot.core.id());
         }
-        let (table, shared) = (self.table.load(), self.shared.pin());
-        if shared.is_empty() || table.names(resource) {
-            return None;
-        }
-        let slot = shared.get(&table.matching(Some(resource))).or_else(|| shared.get(&table.matching(None)));
-        slot.map(|slot| slot.core.id())
+        let table = self.table.load();
+        let shared = if table.names(resource) { None } else { self.shared_by(&table, resource) };
+        shared.map(|slot| slot.core.id())
     }
 
     fn capacity(&self) -> Capacity {

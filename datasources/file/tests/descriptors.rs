@@ -1,16 +1,19 @@
 //! A system that cannot tell of changes, because there are no file descriptors left to ask it.
 #![cfg(unix)]
 
+mod support;
+
 use std::{
     env,
     fs::{self, File},
     process::Command,
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use sentinel_core::Sentinel;
 use sentinel_file::{FileSource, Watching};
+
+use self::support::within_five_seconds;
 
 /// Says that this process is the one with few descriptors.
 const FEW: &str = "SENTINEL_FILE_FEW_DESCRIPTORS";
@@ -42,9 +45,5 @@ fn polls() {
     assert!(reason.contains("os error 24"), "{reason}");
     drop(taken);
     fs::write(&path, "flow: [{resource: orders, threshold: 1}]").unwrap();
-    let start = Instant::now();
-    while watch.status().rules != 1 {
-        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", watch.status());
-        thread::sleep(Duration::from_millis(1));
-    }
+    within_five_seconds(|| watch.status().rules == 1, || format!("{:?}", watch.status()));
 }

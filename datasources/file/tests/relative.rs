@@ -1,12 +1,13 @@
 //! Alone in its process, since the folder in which it runs is that of all its threads.
 
-use std::{
-    env, fs, thread,
-    time::{Duration, Instant},
-};
+mod support;
+
+use std::{env, fs, time::Duration};
 
 use sentinel_core::{FlowRule, Rules, Sentinel};
 use sentinel_file::FileSource;
+
+use self::support::within_five_seconds;
 
 #[test]
 fn a_path_without_a_folder_can_be_watched_and_saved() {
@@ -19,9 +20,6 @@ fn a_path_without_a_folder_can_be_watched_and_saved() {
     let _watch = source.clone().watch(&sentinel).unwrap();
     let rules = Rules::new().flow([FlowRule::new("orders", 2.0)]);
     source.save(&rules).unwrap();
-    let start = Instant::now();
-    while sentinel.rules().get("file:flow.yaml").as_ref() != Some(&rules) {
-        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", sentinel.rules());
-        thread::sleep(Duration::from_millis(1));
-    }
+    let is_in_force = || sentinel.rules().get("file:flow.yaml").as_ref() == Some(&rules);
+    within_five_seconds(is_in_force, || format!("{:?}", sentinel.rules()));
 }

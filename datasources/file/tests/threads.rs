@@ -1,13 +1,14 @@
 //! Alone in its process, since it counts the threads of it.
 #![cfg(target_os = "linux")]
 
-use std::{
-    fs, thread,
-    time::{Duration, Instant},
-};
+mod support;
+
+use std::fs;
 
 use sentinel_core::Sentinel;
 use sentinel_file::FileSource;
+
+use self::support::within_five_seconds;
 
 /// The names of the threads that belong to watches.
 fn threads() -> Vec<String> {
@@ -22,11 +23,7 @@ fn threads() -> Vec<String> {
 
 /// A thread has its name a moment after it began, and is listed for a moment after it was waited for.
 fn until_threads(expected: &[&str]) {
-    let start = Instant::now();
-    while threads() != expected {
-        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", threads());
-        thread::sleep(Duration::from_millis(1));
-    }
+    within_five_seconds(|| threads() == expected, || format!("{:?}", threads()));
 }
 
 #[test]

@@ -48,19 +48,22 @@ pub(crate) fn compile_family<F: Checks>(
 ) -> Vec<Arc<Compiled<F>>> {
     let previous = previous.unwrap_or_default();
     let mut unseen: HashMap<&str, &Arc<Compiled<F>>> = previous.iter().map(|rule| (&*rule.id, rule)).collect();
+    // None that is made may be one that is given.
     let given: HashSet<String> = rules.iter().filter_map(|rule| rule.id.clone()).collect();
     let mut positions = HashMap::<String, usize>::new();
     let mut compiled = Vec::with_capacity(rules.len());
     for rule in rules {
         let resource = rule.resource.as_str();
         let position = positions.entry(resource.to_owned()).or_default();
-        let mut id = rule.id.clone().unwrap_or_else(|| format!("{}:{resource}#{position}", F::NAME));
-        *position += 1;
-        while rule.id.is_none() && given.contains(&id) {
-            id = format!("{}:{resource}#{position}", F::NAME);
+        let id: Arc<str> = loop {
+            let made = format!("{}:{resource}#{position}", F::NAME);
             *position += 1;
-        }
-        let id: Arc<str> = id.into();
+            match &rule.id {
+                Some(id) => break id.as_str().into(),
+                None if given.contains(made.as_str()) => {}
+                None => break made.into(),
+            }
+        };
         match unseen.remove(&*id) {
             Some(same) if same.rule == rule => {
                 changes.unchanged += 1;

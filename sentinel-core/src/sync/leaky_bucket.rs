@@ -33,7 +33,7 @@ const MAX_GAPS: usize = 4_096;
 ///
 /// # Memory
 ///
-/// 56 bytes for each gap that lies ahead, at most 4,096 of them; adjacent ones are one.
+/// 35 bytes for each gap that lies ahead, at most 4,096 of them; adjacent ones are one.
 #[derive(Debug, Default)]
 pub(crate) struct LeakyBucket {
     next_free: AtomicU64,

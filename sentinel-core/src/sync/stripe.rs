@@ -221,3 +221,25 @@ fn update<const OWNED: bool>(word: &AtomicU64, change: impl Fn(u64) -> u64) {
             word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(change(old)).filter(|&new| new != old));
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_response_is_in_the_histogram_like_all_others() {
+        let stripe = Stripe::default();
+        let steps = || {
+            let mut sums = [0; STEPS];
+            stripe.add_steps(&mut sums);
+            [sums[3], sums[7]]
+        };
+        assert_eq!(steps(), [0, 0]);
+        stripe.respond::<true>(Tag::of(1), 1, 3, 2);
+        assert_eq!(steps(), [2, 0]);
+        stripe.respond::<true>(Tag::of(1), 1, 7, 5);
+        assert_eq!(steps(), [2, 5]);
+        stripe.respond::<true>(Tag::of(1), 1, 3, 1);
+        assert_eq!(steps(), [3, 5]);
+    }
+}

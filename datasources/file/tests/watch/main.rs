@@ -3,17 +3,20 @@
 mod changes;
 mod faults;
 mod life;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use sentinel_core::Sentinel;
 use sentinel_file::{FileSource, FileWatch, Status};
 use tempfile::TempDir;
+
+use self::support::within_five_seconds;
 
 /// A folder with a file of rules, or none yet, and an instance.
 struct Folder {
@@ -58,16 +61,6 @@ impl Folder {
 /// Polling is so far away that only being told of a change can be quick.
 fn of(file: &Path) -> FileSource {
     FileSource::new(file).source_name("file").poll_interval(Duration::from_secs(60))
-}
-
-/// How long it took to come.
-fn within_five_seconds(come: impl Fn() -> bool, instead: impl Fn() -> String) -> Duration {
-    let start = Instant::now();
-    while !come() {
-        assert!(start.elapsed() < Duration::from_secs(5), "it has not come: {}", instead());
-        thread::sleep(Duration::from_millis(1));
-    }
-    start.elapsed()
 }
 
 fn until_status(watch: &FileWatch, come: impl Fn(&Status) -> bool) {

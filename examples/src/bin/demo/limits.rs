@@ -71,7 +71,8 @@ pub(crate) fn rules(sentinel: &Sentinel) -> Vec<Rule> {
     let mut all = Vec::new();
     for (source, rules) in sentinel.rules().list() {
         for (index, rule) in rules.flow.iter().enumerate() {
-            let position = rules.flow[..index].iter().filter(|other| other.resource == rule.resource).count();
+            let position =
+                rules.flow[..index].iter().filter(|other| other.resource.as_str() == rule.resource.as_str()).count();
             let name = rule.id.clone().unwrap_or_else(|| format!("{}#{position}", rule.resource.as_str()));
             all.push(Rule {
                 key: (Arc::clone(&source), name),
