@@ -1,10 +1,17 @@
-use std::{future::Future, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+    time::Duration,
+};
 
 use crate::{
     blocked::Blocked,
     call::{Call, OwnedCall},
     entry::Entry,
-    families::{Cause, Describe, Stages, Tokens},
+    families::{Cause, Describe, Halt, Pooled, Resume, Turn},
     plan::{PlanRef, Stage, Verdict},
     resource::ResourceId,
 };
@@ -62,7 +69,8 @@ impl Decision {
                 Self::Admit(entry) => return Ok(entry),
                 Self::Block(blocked) => return Err(blocked),
                 Self::Wait(reservation) => {
-                    sleep(reservation.delay()).await;
+                    let mut sleep = pin!(sleep(reservation.delay()));
+                    poll_fn(|context| reservation.poll_wait(sleep.as_mut(), context)).await;
                     decision = reservation.resume();
                 }
             }
@@ -74,7 +82,6 @@ impl Decision {
     /// # Errors
     ///
     /// The refusal, by a rule at once or by a later rule after the wait.
-    #[expect(clippy::disallowed_methods, reason = "blocking is what the caller asks for by name")]
     pub fn admitted_blocking(self) -> Result<Entry, Blocked> {
         let mut decision = self;
         loop {
@@ -82,7 +89,7 @@ impl Decision {
                 Self::Admit(entry) => return Ok(entry),
                 Self::Block(blocked) => return Err(blocked),
                 Self::Wait(reservation) => {
-                    std::thread::sleep(reservation.delay());
+                    reservation.block();
                     decision = reservation.resume();
                 }
             }
@@ -90,7 +97,7 @@ impl Decision {
     }
 }
 
-/// A place in the future that is kept for a call.
+/// A place in the future, or in a queue, that is kept for a call.
 ///
 /// Dropping it gives everything back; the call then counts neither as passed nor as blocked.
 #[derive(Debug)]
@@ -103,46 +110,86 @@ pub struct Reservation(
 #[derive(Debug)]
 struct Waiting {
     plan: PlanRef,
-    taken: Tokens,
+    taken: Pooled,
     due: u64,
     at: Stage,
+    /// The place in a queue, if it waits in one.
+    turn: Option<Arc<dyn Turn>>,
     call: OwnedCall,
 }
 
 impl Reservation {
-    pub(crate) fn new(plan: PlanRef, taken: Tokens, now: u64, at: Stage, delay: u64, call: &Call<'_>) -> Self {
-        Self(Box::new(Waiting { plan, taken, due: now.saturating_add(delay), at, call: call.into() }))
+    pub(crate) fn new(plan: PlanRef, taken: Pooled, now: u64, family: u16, halt: Halt, call: &Call<'_>) -> Self {
+        let Halt { rule, delay, turn } = halt;
+        let (due, at) = (now.saturating_add(delay), Stage { family, rule });
+        Self(Box::new(Waiting { plan, taken, due, at, turn, call: call.into() }))
     }
 
-    /// How long to wait from now on.
+    /// How long to wait from now on; in a queue, at most.
     pub fn delay(&self) -> Duration {
         Duration::from_nanos(self.0.due.saturating_sub(self.0.plan.core.time.now()))
     }
 
+    /// Waits inside of a future of one's own: ready when it is time to [resume](Reservation::resume), which is when `sleep`
+    /// has slept for the [delay](Reservation::delay), or earlier when the call's turn in a queue has come.
+    pub fn poll_wait(&self, sleep: Pin<&mut (impl Future + ?Sized)>, context: &mut Context<'_>) -> Poll<()> {
+        match &self.0.turn {
+            Some(turn) if turn.poll(context).is_ready() => Poll::Ready(()),
+            _ => sleep.poll(context).map(drop),
+        }
+    }
+
     /// Goes on after the wait, through the rules that come after the one that asked for it.
     ///
-    /// Before the time has come, this is the same reservation again.
+    /// Before the time, or the call's turn, has come, this is the same reservation again.
     pub fn resume(mut self) -> Decision {
         let waiting = &mut *self.0;
         let now = waiting.plan.core.time.now();
-        if now < waiting.due {
-            return Decision::Wait(self);
-        }
+        let stages = &waiting.plan.stages;
         let permits = waiting.call.permits();
+        if waiting.turn.is_none() {
+            if now < waiting.due {
+                return Decision::Wait(self);
+            }
+        } else {
+            match stages.resume(waiting.at, waiting.taken.tokens(), now) {
+                Resume::Pass => {}
+                Resume::Wait => return Decision::Wait(self),
+                Resume::Block(cause) => {
+                    return Decision::Block(Blocked::count(waiting.plan.clone(), now, permits, waiting.at, cause));
+                }
+            }
+        }
         let from = waiting.at.next();
-        match waiting.call.with(|call| waiting.plan.stages.walk(from, call, now, &mut waiting.taken)) {
+        match waiting.call.with(|call| stages.walk(from, call, now, waiting.taken.tokens())) {
             Verdict::Pass => {
-                let held = Stages::admit(std::mem::take(&mut waiting.taken));
+                let held = std::mem::take(&mut waiting.taken).held_under(stages);
                 Decision::Admit(Entry::admit(waiting.plan.clone(), held, now, permits))
             }
-            Verdict::Wait { at, delay } => {
-                waiting.at = at;
+            Verdict::Wait { family, halt: Halt { rule, delay, turn } } => {
+                waiting.at = Stage { family, rule };
                 waiting.due = now.saturating_add(delay);
+                waiting.turn = turn;
                 Decision::Wait(self)
             }
             Verdict::Block { at, cause } => {
                 Decision::Block(Blocked::count(waiting.plan.clone(), now, permits, at, cause))
             }
+        }
+    }
+
+    /// Blocks the thread until it is time to resume.
+    #[expect(clippy::disallowed_methods, reason = "blocking is what the caller asks for by name")]
+    fn block(&self) {
+        let Some(turn) = &self.0.turn else { return thread::sleep(self.delay()) };
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut context = Context::from_waker(&waker);
+        while turn.poll(&mut context).is_pending() {
+            let delay = self.delay();
+            if delay.is_zero() {
+                return;
+            }
+            thread::park_timeout(delay);
         }
     }
 
@@ -160,6 +207,16 @@ impl Reservation {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let Self { plan, taken, call, .. } = self;
-        call.with(|call| plan.stages.undo(taken, call));
+        let now = plan.core.time.now();
+        call.with(|call| plan.stages.undo(taken.tokens(), call, now));
+    }
+}
+
+/// Wakes a thread that blocks.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }

@@ -1,7 +1,7 @@
 use std::{fmt, future::Future};
 
 use crate::{
-    families::{Exit, Held},
+    families::{Exit, Pooled},
     plan::PlanRef,
     resource::ResourceId,
     statistics::Outcome,
@@ -15,7 +15,8 @@ use crate::{
 #[must_use = "dropping the entry ends the call"]
 pub struct Entry {
     plan: PlanRef,
-    held: Held,
+    /// What it took, where something of that has to be given back.
+    held: Option<Pooled>,
     admitted: u64,
     count: u32,
     outcome: Outcome,
@@ -23,14 +24,14 @@ pub struct Entry {
 
 impl Entry {
     #[inline(always)]
-    pub(crate) fn admit(plan: PlanRef, held: Held, now: u64, count: u32) -> Self {
+    pub(crate) fn admit(plan: PlanRef, held: Option<Pooled>, now: u64, count: u32) -> Self {
         plan.core.count_pass(now, count);
         Self::new(plan, held, now, count)
     }
 
     /// An entry that is counted already.
     #[inline(always)]
-    pub(crate) fn new(plan: PlanRef, held: Held, now: u64, count: u32) -> Self {
+    pub(crate) fn new(plan: PlanRef, held: Option<Pooled>, now: u64, count: u32) -> Self {
         Self { plan, held, admitted: now, count, outcome: Outcome::Ok }
     }
 
@@ -98,7 +99,9 @@ impl Drop for Entry {
         let now = plan.core.time.now();
         let outcome = if std::thread::panicking() { Outcome::Error } else { *outcome };
         let exit = Exit { now, count: *count, response_time: now.saturating_sub(*admitted), outcome };
-        plan.stages.release(std::mem::take(held), &exit);
+        if let Some(mut held) = held.take() {
+            plan.stages.release(held.tokens(), &exit);
+        }
         plan.core.count_exit(now, exit.count, exit.response_time, outcome);
     }
 }

@@ -7,14 +7,16 @@ mod family;
 pub(crate) mod flow;
 #[cfg(test)]
 mod laws;
+mod pool;
 mod shortcut;
 mod walk;
 
 pub use self::family::Family;
 pub(crate) use self::{
-    family::{Check, Checks, Context, Describe, Params},
+    family::{Check, Checks, Context, Describe, Params, Surroundings},
+    pool::Pooled,
     shortcut::{AtOnce, Shortcut},
-    walk::{Cause, Exit, Step, Taken, Walk, after, undo, walk},
+    walk::{Cause, Exit, Halt, Resume, Step, Taken, Turn, Walk, after, release, resume, undo, walk},
 };
 
 /// Lists the families in the order in which a call meets them, and writes what has a field for each of them.
@@ -22,7 +24,7 @@ pub(crate) use self::{
 /// For `families! { flow: Flow }` that is
 /// - `Rules`, the document: `pub struct Rules { pub flow: Vec<Rule<Flow>> }`,
 /// - `Table`, the rules in force: `struct Table { flow: FamilyTable<Flow> }`,
-/// - `Plan`'s parts: `Stages { flow: Box<[Check<Flow>]> }`, `Tokens { flow: Taken<Flow> }`, `Held { flow: … }`,
+/// - `Plan`'s parts: `Stages { flow: Box<[Check<Flow>]> }`, `Tokens { flow: Taken<Flow> }`,
 /// - and the loops over these fields.
 macro_rules! families {
     ($($(#[$doc:meta])* $name:ident: $family:ty),+ $(,)?) => {
@@ -136,17 +138,30 @@ macro_rules! families {
                 all
             }
 
+            /// The name of the first rule that is in force on a resource.
+            pub(crate) fn first_rule(&self, resource: Option<&str>) -> Option<std::sync::Arc<str>> {
+                $(
+                    if let Some(rule) = self.$name.rules(resource).first() {
+                        return Some(std::sync::Arc::clone(&rule.id));
+                    }
+                )+
+                None
+            }
+
             pub(crate) fn stages(
                 &self,
                 resource: Option<&str>,
                 previous: Option<&Stages>,
-                signals: &std::sync::Arc<$crate::signals::Signals>,
+                around: &$crate::families::Surroundings<'_>,
             ) -> Stages {
                 let mut stages = Stages {
                     shortcut: $crate::families::Shortcut::Walk,
-                    $($name: self.$name.checks(resource, previous.map(|p| &*p.$name), signals),)+
+                    holds: false,
+                    $($name: self.$name.checks(resource, previous.map(|p| &*p.$name), around),)+
                 };
                 stages.shortcut = stages.shortcut();
+                stages.holds =
+                    false $(|| (<$family as $crate::families::Checks>::HOLDS && !stages.$name.is_empty()))+;
                 stages
             }
         }
@@ -155,19 +170,27 @@ macro_rules! families {
         #[derive(Debug, Default)]
         pub(crate) struct Stages {
             shortcut: $crate::families::Shortcut,
+            /// Whether an admitted call has something to give back when it ends.
+            pub(crate) holds: bool,
             $($name: Box<[$crate::families::Check<$family>]>,)+
         }
 
-        /// What a call has taken before it is admitted.
+        /// What a call has taken from the rules.
         #[derive(Debug, Default)]
         pub(crate) struct Tokens {
             $($name: $crate::families::Taken<$family>,)+
         }
 
-        /// What an admitted call holds.
-        #[derive(Debug, Default)]
-        pub(crate) struct Held {
-            $($name: <$family as $crate::families::Checks>::Held,)+
+        impl Tokens {
+            /// Forgets everything.
+            pub(crate) fn clear(&mut self) {
+                $(self.$name.clear();)+
+            }
+
+            /// Whether so much was taken that it took memory.
+            pub(crate) fn is_spilled(&self) -> bool {
+                false $(|| self.$name.spilled())+
+            }
         }
 
         impl Stages {
@@ -217,8 +240,8 @@ macro_rules! families {
                         let first = if from.family == family { from.rule } else { 0 };
                         match $crate::families::walk::<$family>(&self.$name, first, call, now, &mut taken.$name) {
                             $crate::families::Walk::Pass => {}
-                            $crate::families::Walk::Wait { rule, delay } => {
-                                return $crate::plan::Verdict::Wait { at: $crate::plan::Stage { family, rule }, delay };
+                            $crate::families::Walk::Wait(halt) => {
+                                return $crate::plan::Verdict::Wait { family, halt };
                             }
                             $crate::families::Walk::Block { rule, cause } => {
                                 return $crate::plan::Verdict::Block { at: $crate::plan::Stage { family, rule }, cause };
@@ -231,21 +254,33 @@ macro_rules! families {
                 $crate::plan::Verdict::Pass
             }
 
+            /// Asks the rule that made a call wait again.
+            pub(crate) fn resume(
+                &self,
+                at: $crate::plan::Stage,
+                taken: &mut Tokens,
+                now: u64,
+            ) -> $crate::families::Resume {
+                let mut family = 0;
+                $(
+                    if at.family == family {
+                        return $crate::families::resume::<$family>(&self.$name, at.rule, &mut taken.$name, now);
+                    }
+                    family += 1;
+                )+
+                let _ = family;
+                $crate::families::Resume::Pass
+            }
+
             /// Gives back what was taken, the last family first.
-            pub(crate) fn undo(&self, taken: &mut Tokens, call: &$crate::call::Call<'_>) {
-                $crate::families::last_first!($( { $crate::families::undo::<$family>(&self.$name, &mut taken.$name, call); } )+);
+            pub(crate) fn undo(&self, taken: &mut Tokens, call: &$crate::call::Call<'_>, now: u64) {
+                $crate::families::last_first!($( { $crate::families::undo::<$family>(&self.$name, &mut taken.$name, call, now); } )+);
             }
 
-            /// Turns what was taken into what is held.
-            #[inline]
-            pub(crate) fn admit(taken: Tokens) -> Held {
-                Held { $($name: <$family as $crate::families::Checks>::admit(taken.$name),)+ }
-            }
-
-            /// Gives back what was held, the last family first.
-            #[inline]
-            pub(crate) fn release(&self, held: Held, exit: &$crate::families::Exit) {
-                $crate::families::last_first!($( { <$family as $crate::families::Checks>::release(&self.$name, held.$name, exit); } )+);
+            /// Gives back what an admitted call held, the last family first.
+            #[inline(never)]
+            pub(crate) fn release(&self, held: &mut Tokens, exit: &$crate::families::Exit) {
+                $crate::families::last_first!($( { $crate::families::release::<$family>(&self.$name, &mut held.$name, exit); } )+);
             }
 
             /// Whether a rule by pattern keeps state here. The resource may be given up then, and that state with it; one that

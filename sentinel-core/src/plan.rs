@@ -12,7 +12,7 @@ use std::{fmt, ops::Deref, sync::Arc};
 pub(crate) use magazine::{PlanSlot, sweep};
 
 use crate::{
-    families::{Cause, Stages},
+    families::{Cause, Halt, Stages},
     resource::Core,
     sync::flag::Flag,
 };
@@ -63,7 +63,7 @@ impl Stage {
 #[derive(Debug)]
 pub(crate) enum Verdict {
     Pass,
-    Wait { at: Stage, delay: u64 },
+    Wait { family: u16, halt: Halt },
     Block { at: Stage, cause: Cause },
 }
 

@@ -20,7 +20,7 @@ use crate::{
     clock::{Time, saturating_nanos},
     decision::Decision,
     event::{Event, Listeners},
-    families::{Part, Rules, Stages, Table},
+    families::{Part, Rules, Surroundings, Table},
     plan,
     resource::{Core, Direction, ResourceId, Slot, Target, enter_under},
     rules::{Changes, InvalidRules, Parts, ReplaceError},
@@ -51,6 +51,7 @@ pub(crate) struct Registry {
     max_resources: usize,
     buckets_per_second: u32,
     signals: Arc<Signals>,
+    seed: u64,
     listeners: Listeners,
     inbound: Arc<Node>,
     slots: Slots,
@@ -90,6 +91,7 @@ impl Registry {
             max_resources: builder.max_resources,
             buckets_per_second: builder.buckets_per_second,
             signals: Arc::default(),
+            seed: builder.seed.unwrap_or_else(random),
             listeners: Listeners::default(),
             inbound: Arc::new(Node::new(builder.buckets_per_second)),
             slots: papaya::HashMap::builder().hasher(RandomState::default()).collector(collector()).build(),
@@ -104,6 +106,10 @@ impl Registry {
 
     pub(crate) fn signals(&self) -> &Signals {
         &self.signals
+    }
+
+    fn around<'a>(&'a self, resource: &'a Arc<str>) -> Surroundings<'a> {
+        Surroundings { resource, signals: &self.signals, listeners: &self.listeners, seed: self.seed }
     }
 
     pub(crate) fn listeners(&self) -> &Listeners {
@@ -172,7 +178,7 @@ impl Registry {
                 return slot;
             }
         }
-        let slot = self.create(&mut state, &table, target, Some(target.name), |_| target.name.into());
+        let slot = self.create(&mut state, &table, target, Some(target.name), target.name.into());
         self.slots.pin().insert(Arc::clone(&slot.core.name), Arc::clone(&slot));
         if !named {
             state.evictable.push(Arc::clone(&slot));
@@ -190,12 +196,12 @@ impl Registry {
         table: &Table,
         target: Target<'_>,
         chosen_by: Option<&str>,
-        name: impl FnOnce(&Stages) -> Arc<str>,
+        name: Arc<str>,
     ) -> Arc<Slot> {
-        let stages = table.stages(chosen_by, None, &self.signals);
+        let stages = table.stages(chosen_by, None, &self.around(&name));
         let core = Core {
             number: state.created,
-            name: name(&stages),
+            name,
             direction: target.direction,
             kind: target.kind,
             time: self.time.clone(),
@@ -244,11 +250,12 @@ impl Registry {
         }
         let shared = self.shared.pin();
         let chosen_by = (shared.len() + 1 < MAX_SHARED).then_some(target.name);
-        let slot = self.create(state, table, target, chosen_by, |stages| match stages.snapshot().first() {
+        let name = match table.first_rule(chosen_by) {
             _ if chosen_by.is_none() => format!("{SHARED}:*").into(),
-            Some(rule) => format!("{SHARED}:{}", rule.id).into(),
+            Some(rule) => format!("{SHARED}:{rule}").into(),
             None => SHARED.into(),
-        });
+        };
+        let slot = self.create(state, table, target, chosen_by, name);
         shared.insert(table.matching(chosen_by), Arc::clone(&slot));
         slot
     }
@@ -311,7 +318,7 @@ impl Registry {
         let replan = |slot: &Slot| {
             let chosen_by = slot.chosen_by.as_deref();
             if !new.agrees_on(old, chosen_by) {
-                slot.replan(|before| new.stages(chosen_by, Some(before), &self.signals));
+                slot.replan(|before| new.stages(chosen_by, Some(before), &self.around(&slot.core.name)));
             }
         };
         let slots = self.slots.pin();

@@ -6,7 +6,7 @@ use crate::{
     clock::Time,
     decision::{Decision, Reservation},
     entry::Entry,
-    families::{AtOnce, Cause, Held, Stages, Tokens},
+    families::{AtOnce, Cause, Pooled, Stages},
     plan::{Plan, PlanRef, PlanSlot, Stage, Verdict},
     snapshot::ResourceSnapshot,
     statistics::{Node, Outcome, Traffic},
@@ -264,14 +264,14 @@ impl Slot {
     pub(crate) fn enter_unless_evicted(&self, call: &Call<'_>) -> Option<Decision> {
         let plan = self.plan.take(&self.core);
         let now = plan.core.time.now();
-        let mut taken = Tokens::default();
-        let verdict = plan.stages.walk(Stage::default(), call, now, &mut taken);
+        let mut taken = Pooled::take();
+        let verdict = plan.stages.walk(Stage::default(), call, now, taken.tokens());
         Flag::settle();
         if self.evicted.is_set() {
-            plan.stages.undo(&mut taken, call);
+            plan.stages.undo(taken.tokens(), call, now);
             return None;
         }
-        Some(match conclude(&plan, &verdict, taken, now, call) {
+        Some(match conclude(&plan, verdict, taken, now, call) {
             Asked::Pass(held) => Decision::Admit(Entry::new(plan, held, now, call.permits())),
             Asked::Wait(reservation) => Decision::Wait(reservation),
             Asked::Block { at, cause } => Decision::Block(Blocked::new(plan, at, cause)),
@@ -318,7 +318,7 @@ impl Slot {
 pub(crate) fn enter_under(plan: PlanRef, call: &Call<'_>) -> Decision {
     let now = plan.core.time.now();
     match plan.stages.at_once(call, now) {
-        AtOnce::Pass => Decision::Admit(Entry::admit(plan, Held::default(), now, call.permits())),
+        AtOnce::Pass => Decision::Admit(Entry::admit(plan, None, now, call.permits())),
         AtOnce::Block(cause) => {
             let at = plan.stages.single();
             Decision::Block(Blocked::count(plan, now, call.permits(), at, cause))
@@ -333,7 +333,7 @@ pub(crate) fn enter_under(plan: PlanRef, call: &Call<'_>) -> Decision {
 
 /// What came of asking every check: a decision without its plan, so that the short way keeps that in a register.
 enum Asked {
-    Pass(Held),
+    Pass(Option<Pooled>),
     Wait(Reservation),
     Block { at: Stage, cause: Cause },
 }
@@ -341,22 +341,22 @@ enum Asked {
 /// Asks every check, and counts what comes of it.
 #[inline(never)]
 fn ask(plan: &PlanRef, now: u64, call: &Call<'_>) -> Asked {
-    let mut taken = Tokens::default();
-    let verdict = plan.stages.walk(Stage::default(), call, now, &mut taken);
-    conclude(plan, &verdict, taken, now, call)
+    let mut taken = Pooled::take();
+    let verdict = plan.stages.walk(Stage::default(), call, now, taken.tokens());
+    conclude(plan, verdict, taken, now, call)
 }
 
-fn conclude(plan: &PlanRef, verdict: &Verdict, mut taken: Tokens, now: u64, call: &Call<'_>) -> Asked {
-    match *verdict {
+fn conclude(plan: &PlanRef, verdict: Verdict, mut taken: Pooled, now: u64, call: &Call<'_>) -> Asked {
+    match verdict {
         Verdict::Pass => {
             plan.core.count_pass(now, call.permits());
-            Asked::Pass(Stages::admit(taken))
+            Asked::Pass(taken.held_under(&plan.stages))
         }
         Verdict::Block { at, cause } => {
-            plan.stages.undo(&mut taken, call);
+            plan.stages.undo(taken.tokens(), call, now);
             plan.core.count_block(now, call.permits());
             Asked::Block { at, cause }
         }
-        Verdict::Wait { at, delay } => Asked::Wait(Reservation::new(plan.clone(), taken, now, at, delay, call)),
+        Verdict::Wait { family, halt } => Asked::Wait(Reservation::new(plan.clone(), taken, now, family, halt, call)),
     }
 }

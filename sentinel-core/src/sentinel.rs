@@ -120,6 +120,7 @@ pub struct Builder {
     pub(crate) time: Option<Time>,
     pub(crate) max_resources: usize,
     pub(crate) buckets_per_second: u32,
+    pub(crate) seed: Option<u64>,
 }
 
 impl Builder {
@@ -151,6 +152,14 @@ impl Builder {
         self
     }
 
+    /// What decisions by chance are made of, such as jitter; by default another number for each instance. With the same
+    /// seed and the same calls at the same times, two instances decide alike.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
     /// Makes the instance.
     ///
     /// # Errors
@@ -166,7 +175,7 @@ impl Builder {
 
 impl Default for Builder {
     fn default() -> Self {
-        Self { time: None, max_resources: 6_000, buckets_per_second: 10 }
+        Self { time: None, max_resources: 6_000, buckets_per_second: 10, seed: None }
     }
 }
 

@@ -147,6 +147,25 @@ fn a_rule_always_finds_room_for_the_resource_that_it_names() {
     assert_eq!(names(&sentinel), ["a", "named"]);
 }
 
+#[test]
+fn a_default_rule_holds_on_every_resource_that_no_other_rule_is_about() {
+    let (_clock, sentinel) = bounded(100);
+    let rules =
+        Rules::new().flow([FlowRule::new("*", 1.0), FlowRule::new("hot", 3.0), FlowRule::new("idle", 1.0).disabled()]);
+    sentinel.rules().replace("test", rules).expect("valid");
+    let admitted = |name| (0..5).filter(|_| enter(&sentinel, name)).count();
+    assert_eq!(["a", "b", "hot", "idle"].map(admitted), [1, 1, 3, 1], "each has state of its own");
+}
+
+#[test]
+fn past_the_bound_a_default_rule_holds_on_the_shared_resource() {
+    let (_clock, sentinel) = bounded(1);
+    sentinel.rules().replace("test", Rules::new().flow([FlowRule::new("*", 1.0).id("all")])).expect("valid");
+    let admitted = ["a", "b", "c", "d"].iter().filter(|name| enter(&sentinel, name)).count();
+    assert_eq!(admitted, 2, "one of `a`, one of all others together");
+    assert_eq!(names(&sentinel), ["__other__:all", "a"]);
+}
+
 #[cfg(feature = "regex")]
 mod patterns {
     use super::*;

@@ -52,6 +52,12 @@ struct Waiting<S, P, Req> {
     shared: Arc<Shared<P>>,
 }
 
+impl<S, P, Req> Waiting<S, P, Req> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.reservation.poll_wait(self.sleep.as_mut(), context)
+    }
+}
+
 /// What is needed when the service has answered.
 struct Pending<K> {
     guard: Guard,
@@ -127,7 +133,7 @@ where
         loop {
             match state.as_mut().project() {
                 StateProjection::Waiting { waiting } => {
-                    ready!(waiting.as_mut().map_or(Poll::Ready(()), |waiting| waiting.sleep.as_mut().poll(context)));
+                    ready!(waiting.as_mut().map_or(Poll::Ready(()), |waiting| waiting.poll(context)));
                     let waiting = waiting.take().expect(AGAIN);
                     state.set(State::awake(*waiting));
                 }

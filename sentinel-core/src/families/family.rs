@@ -1,10 +1,13 @@
 //! What a family has to bring.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, hash::BuildHasher as _, sync::Arc, time::Duration};
 
-use super::{Exit, Shortcut, Step, Taken};
+use foldhash::quality::FixedState;
+
+use super::{Exit, Resume, Shortcut, Step};
 use crate::{
     call::Call,
+    event::Listeners,
     rules::{Compiled, Report, Selector},
     signals::Signals,
     snapshot::RuleSnapshot,
@@ -38,6 +41,9 @@ pub trait Params: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
 
 /// How the rules of a family decide.
 pub(crate) trait Checks: Family {
+    /// Whether an admitted call keeps what it took until it ends.
+    const HOLDS: bool;
+
     /// What all resources under one rule share.
     type Shared: fmt::Debug + Send + Sync;
 
@@ -46,9 +52,6 @@ pub(crate) trait Checks: Family {
 
     /// What one call took from one rule.
     type Token: fmt::Debug + Send;
-
-    /// What an entry keeps of its tokens until it ends.
-    type Held: Default + fmt::Debug + Send;
 
     /// Prepares a valid rule; `previous` is the rule of the same name that was in force so far.
     fn share(rule: &Self::Params, previous: Option<&Compiled<Self>>) -> Self::Shared;
@@ -73,13 +76,15 @@ pub(crate) trait Checks: Family {
     fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64) -> Step<Self::Token>;
 
     /// Undoes [`acquire`](Checks::acquire) for a call that was blocked later or gave up waiting.
-    fn undo(check: &Check<Self>, token: Self::Token, call: &Call<'_>);
+    fn undo(check: &Check<Self>, token: Self::Token, call: &Call<'_>, now: u64);
 
-    /// The call is admitted: what it goes on holding.
-    fn admit(taken: Taken<Self>) -> Self::Held;
+    /// A call that waits in the queue of the rule asks again.
+    fn resume(_check: &Check<Self>, _token: &mut Self::Token, _now: u64) -> Resume {
+        Resume::Pass
+    }
 
-    /// The call is over.
-    fn release(_checks: &[Check<Self>], _held: Self::Held, _exit: &Exit) {}
+    /// The admitted call is over; asked only where the family [holds](Checks::HOLDS).
+    fn release(check: &Check<Self>, token: Self::Token, exit: &Exit);
 
     /// The limit in force now.
     fn threshold(check: &Check<Self>) -> f64;
@@ -94,10 +99,30 @@ pub(crate) trait Checks: Family {
 }
 
 /// What surrounds a resource when its checks are built.
+#[expect(dead_code, reason = "for families that hold, queue, or learn; flow control does none of it")]
+pub(crate) struct Surroundings<'a> {
+    /// The name of the resource.
+    pub(crate) resource: &'a Arc<str>,
+    pub(crate) signals: &'a Arc<Signals>,
+    pub(crate) listeners: &'a Listeners,
+    /// What the instance's decisions by chance are made of.
+    pub(crate) seed: u64,
+}
+
+/// What surrounds the checks of one family.
 pub(crate) struct Context<'a, F: Checks> {
     /// All rules of the family on this resource.
     pub(crate) rules: &'a [Arc<Compiled<F>>],
-    pub(crate) signals: &'a Arc<Signals>,
+    pub(crate) around: &'a Surroundings<'a>,
+}
+
+#[expect(dead_code, reason = "for families that hold, queue, or learn; flow control does none of it")]
+impl<F: Checks> Context<'_, F> {
+    /// A number that is another one for each instance, resource and rule.
+    pub(crate) fn seed(&self, rule: &Compiled<F>) -> u64 {
+        let Surroundings { resource, seed, .. } = self.around;
+        FixedState::with_seed(*seed).hash_one((F::NAME, &**resource, &*rule.id))
+    }
 }
 
 /// One rule on one resource.
@@ -114,7 +139,7 @@ pub(crate) struct Check<F: Checks> {
 impl<F: Checks> Check<F> {
     #[inline]
     pub(super) fn by_pattern(&self) -> bool {
-        matches!(self.rule.rule.resource, Selector::Pattern(_))
+        !matches!(self.rule.rule.resource, Selector::Exact(_))
     }
 }
 

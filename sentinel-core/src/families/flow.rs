@@ -20,7 +20,7 @@ use self::{
 use crate::{
     call::Call,
     clock::saturating_nanos,
-    families::{Cause, Check, Checks, Context, Family, Shortcut, Step, Taken, sealed::Sealed},
+    families::{Cause, Check, Checks, Context, Exit, Family, Shortcut, Step, sealed::Sealed},
     rules::Compiled,
     sync::{bucket_window::BucketWindow, number::Number},
 };
@@ -75,10 +75,10 @@ pub(crate) struct Shared {
 }
 
 impl Checks for Flow {
+    const HOLDS: bool = false;
     type Shared = Shared;
     type State = State;
     type Token = Token;
-    type Held = ();
 
     fn share(rule: &FlowParams, previous: Option<&Compiled<Self>>) -> Shared {
         let kept = previous
@@ -110,12 +110,12 @@ impl Checks for Flow {
                 origins.set_params(params);
                 Limits::PerOrigin(Arc::clone(origins))
             }
-            (OriginSelector::Other, _) => Limits::PerOrigin(Arc::new(Origins::new(params, context.signals))),
+            (OriginSelector::Other, _) => Limits::PerOrigin(Arc::new(Origins::new(params, context.around.signals))),
             (_, Some(Limits::Total(limit))) => {
                 limit.set_params(params);
                 Limits::Total(Arc::clone(limit))
             }
-            _ => Limits::Total(Arc::new(Limit::new(params, context.signals))),
+            _ => Limits::Total(Arc::new(Limit::new(params, context.around.signals))),
         };
         State { applies, limit }
     }
@@ -155,7 +155,7 @@ impl Checks for Flow {
         }
     }
 
-    fn undo(check: &Check<Self>, token: Token, call: &Call<'_>) {
+    fn undo(check: &Check<Self>, token: Token, call: &Call<'_>, _now: u64) {
         match &check.state.limit {
             Limits::Total(limit) => limit.undo(token, call),
             Limits::PerOrigin(origins) => origins.undo(token, call),
@@ -168,8 +168,7 @@ impl Checks for Flow {
         }
     }
 
-    #[inline]
-    fn admit(_taken: Taken<Self>) {}
+    fn release(_check: &Check<Self>, _token: Token, _exit: &Exit) {}
 
     fn threshold(check: &Check<Self>) -> f64 {
         match &check.state.limit {

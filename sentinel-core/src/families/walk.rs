@@ -1,5 +1,11 @@
 //! What rules say to calls, one by one and together.
 
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
 use smallvec::SmallVec;
 
 use super::{Check, Checks};
@@ -7,6 +13,7 @@ use crate::{call::Call, statistics::Outcome, sync::sliding_limiter::SlidingLimit
 
 /// What one rule says to one call.
 #[derive(Debug)]
+#[expect(dead_code, reason = "for families that hold, queue, or learn; flow control does none of it")]
 pub(crate) enum Step<T> {
     /// The rule is not about this call.
     Skip,
@@ -14,8 +21,28 @@ pub(crate) enum Step<T> {
     Pass(T),
     /// Admitted, after this many nanoseconds.
     Wait(T, u64),
+    /// In a queue, for this many nanoseconds at most.
+    Queue(T, Arc<dyn Turn>, u64),
     /// Refused.
     Block(Cause),
+}
+
+/// What a rule says to a call that stands in its queue and asks again.
+#[derive(Debug)]
+#[expect(dead_code, reason = "for families that hold, queue, or learn; flow control does none of it")]
+pub(crate) enum Resume {
+    /// Admitted.
+    Pass,
+    /// Still in the queue.
+    Wait,
+    /// Refused: the longest wait is over, or others go first.
+    Block(Cause),
+}
+
+/// A place in a queue.
+pub(crate) trait Turn: fmt::Debug + Send + Sync {
+    /// Ready once asking again gets another answer than to wait.
+    fn poll(&self, context: &mut Context<'_>) -> Poll<()>;
 }
 
 /// Why a rule refused, in numbers.
@@ -45,7 +72,7 @@ pub(crate) fn after(moment: u64, now: u64) -> u64 {
 
 /// How an entry ended.
 #[derive(Clone, Copy, Debug)]
-#[expect(dead_code, reason = "read by the families that learn from the outcome; flow control does not")]
+#[expect(dead_code, reason = "for families that hold, queue, or learn; flow control does none of it")]
 pub(crate) struct Exit {
     pub(crate) now: u64,
     pub(crate) count: u32,
@@ -71,8 +98,15 @@ pub(crate) fn walk<F: Checks>(
             Step::Wait(token, delay) => {
                 taken.push((index, token));
                 if !check.rule.rule.dry_run {
-                    return Walk::Wait { rule: index, delay };
+                    return Walk::Wait(Halt { rule: index, delay, turn: None });
                 }
+            }
+            Step::Queue(token, turn, delay) => {
+                if !check.rule.rule.dry_run {
+                    taken.push((index, token));
+                    return Walk::Wait(Halt { rule: index, delay, turn: Some(turn) });
+                }
+                F::undo(check, token, call, now);
             }
             Step::Block(cause) => {
                 if !check.rule.rule.dry_run {
@@ -89,15 +123,45 @@ pub(crate) fn walk<F: Checks>(
 #[derive(Debug)]
 pub(crate) enum Walk {
     Pass,
-    Wait { rule: u16, delay: u64 },
+    Wait(Halt),
     Block { rule: u16, cause: Cause },
 }
 
+/// Where a call has to wait.
+#[derive(Debug)]
+pub(crate) struct Halt {
+    pub(crate) rule: u16,
+    /// The wait in nanoseconds; in a queue, the longest.
+    pub(crate) delay: u64,
+    pub(crate) turn: Option<Arc<dyn Turn>>,
+}
+
+/// Asks the rule that made a call wait again.
+pub(crate) fn resume<F: Checks>(checks: &[Check<F>], rule: u16, taken: &mut Taken<F>, now: u64) -> Resume {
+    match (checks.get(usize::from(rule)), taken.last_mut()) {
+        (Some(check), Some((index, token))) if *index == rule => F::resume(check, token, now),
+        _ => Resume::Pass,
+    }
+}
+
 /// Gives back what was taken, last first.
-pub(crate) fn undo<F: Checks>(checks: &[Check<F>], taken: &mut Taken<F>, call: &Call<'_>) {
+pub(crate) fn undo<F: Checks>(checks: &[Check<F>], taken: &mut Taken<F>, call: &Call<'_>, now: u64) {
     while let Some((index, token)) = taken.pop() {
         if let Some(check) = checks.get(usize::from(index)) {
-            F::undo(check, token, call);
+            F::undo(check, token, call, now);
+        }
+    }
+}
+
+/// Gives back what an admitted call held, last first.
+#[inline]
+pub(crate) fn release<F: Checks>(checks: &[Check<F>], held: &mut Taken<F>, exit: &Exit) {
+    if !F::HOLDS {
+        return held.clear();
+    }
+    while let Some((index, token)) = held.pop() {
+        if let Some(check) = checks.get(usize::from(index)) {
+            F::release(check, token, exit);
         }
     }
 }

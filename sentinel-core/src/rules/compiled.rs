@@ -7,10 +7,7 @@ use std::{
 };
 
 use super::{Changes, ReplaceError, Rule, Selector, pattern::PatternSet};
-use crate::{
-    families::{Check, Checks, Context},
-    signals::Signals,
-};
+use crate::families::{Check, Checks, Context, Surroundings};
 
 /// A valid rule under its name, with what all its resources share.
 pub(crate) struct Compiled<F: Checks> {
@@ -89,34 +86,47 @@ pub(crate) fn compile_family<F: Checks>(
 pub(crate) struct FamilyTable<F: Checks> {
     exact: HashMap<Box<str>, Vec<Arc<Compiled<F>>>>,
     watched: HashMap<Box<str>, Vec<Arc<Compiled<F>>>>,
-    patterns: Vec<Arc<Compiled<F>>>,
+    /// Rules by pattern, then default rules.
+    others: Vec<Arc<Compiled<F>>>,
+    /// How many of these are by pattern.
+    patterns: usize,
     set: PatternSet,
 }
 
 impl<F: Checks> Default for FamilyTable<F> {
     fn default() -> Self {
-        Self { exact: HashMap::new(), watched: HashMap::new(), patterns: Vec::new(), set: PatternSet::default() }
+        Self {
+            exact: HashMap::new(),
+            watched: HashMap::new(),
+            others: Vec::new(),
+            patterns: 0,
+            set: PatternSet::default(),
+        }
     }
 }
 
 impl<F: Checks> FamilyTable<F> {
     pub(crate) fn of<'a>(rules: impl Iterator<Item = &'a Arc<Compiled<F>>>) -> Result<Self, ReplaceError> {
         let mut table = Self::default();
+        let mut defaults = Vec::new();
         for rule in rules.filter(|rule| rule.rule.enabled) {
             match &rule.rule.resource {
                 Selector::Exact(name) => table.exact.entry(name.as_str().into()).or_default().push(Arc::clone(rule)),
-                Selector::Pattern(_) => table.patterns.push(Arc::clone(rule)),
+                Selector::Pattern(_) => table.others.push(Arc::clone(rule)),
+                Selector::Default => defaults.push(Arc::clone(rule)),
             }
             if let Some(name) = F::watched(&rule.rule.params) {
                 table.watched.entry(name.into()).or_default().push(Arc::clone(rule));
             }
         }
-        let patterns = table.patterns.iter().map(|rule| rule.rule.resource.as_str());
+        table.patterns = table.others.len();
+        let patterns = table.others.iter().map(|rule| rule.rule.resource.as_str());
         table.set = PatternSet::new(patterns).map_err(|message| ReplaceError::Patterns {
             family: F::NAME,
-            count: table.patterns.len(),
+            count: table.patterns,
             message,
         })?;
+        table.others.append(&mut defaults);
         Ok(table)
     }
 
@@ -125,12 +135,16 @@ impl<F: Checks> FamilyTable<F> {
         self.exact.contains_key(resource) || self.watched.contains_key(resource)
     }
 
-    /// The patterns that are in force on a resource: none where it has rules by its exact name, all for no name.
+    /// The patterns that are in force on a resource, or where none is, the default rules: none where it has rules by its
+    /// exact name, all for no name.
     pub(crate) fn matching(&self, resource: Option<&str>) -> Vec<usize> {
         match resource {
             Some(name) if self.exact.contains_key(name) => Vec::new(),
-            Some(name) => self.set.matches(name),
-            None => (0..self.patterns.len()).collect(),
+            Some(name) => match self.set.matches(name) {
+                none if none.is_empty() => (self.patterns..self.others.len()).collect(),
+                matches => matches,
+            },
+            None => (0..self.others.len()).collect(),
         }
     }
 
@@ -147,10 +161,10 @@ impl<F: Checks> FamilyTable<F> {
         &self,
         resource: Option<&str>,
         previous: Option<&[Check<F>]>,
-        signals: &Arc<Signals>,
+        around: &Surroundings<'_>,
     ) -> Box<[Check<F>]> {
         let rules = self.rules(resource);
-        let context = Context { rules: &rules, signals };
+        let context = Context { rules: &rules, around };
         let own = rules.iter().map(|rule| {
             let before =
                 previous.unwrap_or_default().iter().find(|check| !check.watches && check.rule.is_same_rule(rule));
@@ -167,10 +181,11 @@ impl<F: Checks> FamilyTable<F> {
         own.chain(watching).collect()
     }
 
-    fn rules(&self, resource: Option<&str>) -> Vec<Arc<Compiled<F>>> {
+    /// The rules that are in force on a resource; for no name, those of all patterns.
+    pub(crate) fn rules(&self, resource: Option<&str>) -> Vec<Arc<Compiled<F>>> {
         match resource.and_then(|name| self.exact.get(name)) {
             Some(exact) => exact.clone(),
-            None => self.matching(resource).into_iter().filter_map(|index| self.patterns.get(index).cloned()).collect(),
+            None => self.matching(resource).into_iter().filter_map(|index| self.others.get(index).cloned()).collect(),
         }
     }
 

@@ -119,7 +119,7 @@ fn read_rule<F: Family>(mut fields: Fields<'_>, ids: &mut HashSet<String>) -> Ru
     let is_pattern = fields.boolean("regex").unwrap_or(false);
     let rule = Rule {
         id: fields.string("id"),
-        resource: if is_pattern { Selector::Pattern(resource) } else { Selector::Exact(resource) },
+        resource: if is_pattern { Selector::Pattern(resource) } else { Selector::from(resource) },
         enabled: fields.boolean("enabled").unwrap_or(true),
         dry_run: fields.boolean("dryRun").unwrap_or(false),
         params: F::Params::read(&mut fields),

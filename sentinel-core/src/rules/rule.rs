@@ -2,6 +2,9 @@ use std::fmt;
 
 use crate::families::Family;
 
+/// How documents name the resources of a default rule.
+const DEFAULT: &str = "*";
+
 /// One rule: which resource it is about, how it is known, and what its family asks for.
 ///
 /// A rule is data. It is checked when it is put in force ([`RuleSet::replace`](crate::RuleSet::replace)), and it never
@@ -25,9 +28,9 @@ pub struct Rule<F: Family> {
 }
 
 impl<F: Family> Rule<F> {
-    /// A rule that is in force on the resource of this name.
+    /// A rule that is in force on the resource of this name; on `*`, a [default rule](Selector::Default).
     pub fn on(resource: impl Into<String>, params: F::Params) -> Self {
-        Self { id: None, resource: Selector::Exact(resource.into()), enabled: true, dry_run: false, params }
+        Self { id: None, resource: Selector::from(resource.into()), enabled: true, dry_run: false, params }
     }
 
     /// Names the rule.
@@ -69,6 +72,16 @@ pub enum Selector {
     Exact(String),
     /// Every resource whose whole name matches this regular expression (feature `regex`).
     Pattern(String),
+    /// Every resource that no other rule of the family is about, by name or by pattern; each gets state of its own.
+    /// Documents: `*`.
+    Default,
+}
+
+impl From<String> for Selector {
+    /// The resource of this name; `*` stands for [`Default`](Selector::Default).
+    fn from(name: String) -> Self {
+        if name == DEFAULT { Self::Default } else { Self::Exact(name) }
+    }
 }
 
 impl Selector {
@@ -76,12 +89,14 @@ impl Selector {
     pub fn as_str(&self) -> &str {
         match self {
             Self::Exact(text) | Self::Pattern(text) => text,
+            Self::Default => DEFAULT,
         }
     }
 
     fn into_text(self) -> String {
         match self {
             Self::Exact(text) | Self::Pattern(text) => text,
+            Self::Default => DEFAULT.to_owned(),
         }
     }
 }
@@ -91,6 +106,7 @@ impl fmt::Display for Selector {
         match self {
             Self::Exact(name) => write!(f, "`{name}`"),
             Self::Pattern(pattern) => write!(f, "pattern `{pattern}`"),
+            Self::Default => f.write_str("every other resource"),
         }
     }
 }
