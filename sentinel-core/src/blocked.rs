@@ -74,7 +74,10 @@ impl Blocked {
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (family, rule, resource) = (self.family(), self.rule_id(), self.resource());
-        write!(f, "{family} rule `{rule}` blocks `{resource}`: {} of {}", self.observed(), self.threshold())?;
+        write!(f, "{family} rule `{rule}` blocks `{resource}`: ")?;
+        if let Some(rule) = self.plan.stages.rule(self.at) {
+            rule.explain(&self.cause, f)?;
+        }
         match self.retry_after() {
             Some(after) => write!(f, ", try again in {after:?}"),
             None => f.write_str(", and trying again will not help"),

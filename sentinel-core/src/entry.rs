@@ -99,7 +99,7 @@ impl Drop for Entry {
         let now = plan.core.time.now();
         let outcome = if std::thread::panicking() { Outcome::Error } else { *outcome };
         let exit = Exit { now, count: *count, response_time: now.saturating_sub(*admitted), outcome };
-        if let Some(mut held) = held.take() {
+        if let Some(held) = held {
             plan.stages.release(held.tokens(), &exit);
         }
         plan.core.count_exit(now, exit.count, exit.response_time, outcome);

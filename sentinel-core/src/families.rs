@@ -3,6 +3,7 @@
 //! A family is a folder: the document of its rules, how it decides, and its tests. Everything else (documents, the rule
 //! set, reloads that keep state, plans, undo, dry runs, statistics) is written once, over [`Family`] and [`Checks`].
 
+pub(crate) mod authority;
 mod family;
 pub(crate) mod flow;
 #[cfg(test)]
@@ -330,6 +331,8 @@ macro_rules! last_first {
 pub(crate) use last_first;
 
 families! {
+    /// Authority rules: who may call.
+    authority: authority::Authority,
     /// Flow rules: how many calls per interval.
     flow: flow::Flow,
 }

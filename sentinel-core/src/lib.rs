@@ -61,6 +61,7 @@ pub use self::{
     event::{Event, Subscription},
     families::{
         FAMILIES, Family, Rules,
+        authority::{Authority, AuthorityParams, AuthorityRule, List},
         flow::{Behavior, Flow, FlowParams, FlowRule, MemoryAdaptive, OriginSelector, Strategy, Window},
     },
     resource::{Direction, Kind, Resource, ResourceId, Target},

@@ -4,7 +4,7 @@ use std::{fmt, hash::BuildHasher as _, sync::Arc, time::Duration};
 
 use foldhash::quality::FixedState;
 
-use super::{Exit, Resume, Shortcut, Step};
+use super::{Cause, Exit, Resume, Shortcut, Step};
 use crate::{
     call::Call,
     event::Listeners,
@@ -86,6 +86,11 @@ pub(crate) trait Checks: Family {
     /// The admitted call is over; asked only where the family [holds](Checks::HOLDS).
     fn release(check: &Check<Self>, token: Self::Token, exit: &Exit);
 
+    /// Says why a call was refused, in the middle of a sentence.
+    fn explain(_check: &Check<Self>, cause: &Cause, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", cause.observed, cause.threshold)
+    }
+
     /// The limit in force now.
     fn threshold(check: &Check<Self>) -> f64;
 
@@ -146,6 +151,7 @@ impl<F: Checks> Check<F> {
 /// A rule in force, as it is shown. Not on the way of an admitted call.
 pub(crate) trait Describe {
     fn id(&self) -> &str;
+    fn explain(&self, cause: &Cause, f: &mut fmt::Formatter<'_>) -> fmt::Result;
     fn threshold(&self) -> f64;
     fn interval(&self) -> Option<Duration>;
     fn snapshot(&self) -> RuleSnapshot;
@@ -154,6 +160,10 @@ pub(crate) trait Describe {
 impl<F: Checks> Describe for Check<F> {
     fn id(&self) -> &str {
         &self.rule.id
+    }
+
+    fn explain(&self, cause: &Cause, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        F::explain(self, cause, f)
     }
 
     fn threshold(&self) -> f64 {

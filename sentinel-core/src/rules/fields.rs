@@ -78,6 +78,17 @@ impl<'a> Fields<'a> {
         self.typed(name, value, value.as_str().map(str::to_owned), "it is a text")
     }
 
+    /// A list of texts; one text stands for the parts between its commas.
+    pub(crate) fn texts(&mut self, name: &'static str) -> Option<Vec<String>> {
+        let value = self.get(name)?;
+        let texts = match value {
+            Value::String(text) => Some(text.split(',').map(|part| part.trim().to_owned()).collect()),
+            Value::Array(all) => all.iter().map(|text| text.as_str().map(str::to_owned)).collect(),
+            _ => None,
+        };
+        self.typed(name, value, texts, "it is a list of texts, or one text with commas")
+    }
+
     /// A duration in milliseconds, with fractions.
     pub(crate) fn millis(&mut self, name: &'static str) -> Option<Duration> {
         self.duration(name, 1e3, "it is a number of milliseconds from 0 to 1.8e13")

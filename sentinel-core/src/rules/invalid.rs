@@ -9,6 +9,8 @@ use crate::families::{Family, Params as _};
 const MAX_ID: usize = 128;
 /// The longest name of a resource, in bytes.
 const MAX_RESOURCE: usize = 512;
+/// The longest name of an origin, in bytes.
+const MAX_ORIGIN: usize = 512;
 /// Characters of a value that a message shows.
 const MAX_SHOWN: usize = 100;
 /// Errors that the message of a whole document shows.
@@ -205,6 +207,14 @@ impl<'a> Report<'a> {
             value: Short(&value.to_string()).to_string(),
             expected: expected.into(),
         });
+    }
+
+    /// Checks the name of an origin.
+    pub(crate) fn origin(&mut self, field: &'static str, name: &str) {
+        if name.trim().is_empty() || name.len() > MAX_ORIGIN {
+            let expected = format!("an origin has 1 to {MAX_ORIGIN} bytes, not only blanks");
+            self.invalid(field, Quoted(name), expected);
+        }
     }
 
     /// The resource that the rule is about.

@@ -16,7 +16,7 @@ const MAX_QUEUEING_TIME: Duration = Duration::from_secs(60 * 60);
 const MAX_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_COLD_FACTOR: f64 = 1_000.0;
 const MAX_BUCKETS: u32 = 100;
-const MAX_ORIGIN: usize = 512;
+const MAX_RELATED: usize = 512;
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 #[cfg(feature = "json")]
@@ -253,9 +253,8 @@ impl Params for FlowParams {
             report.invalid("intervalMs", self.interval.as_secs_f64() * 1e3, "an interval lasts from 1 ms to 7 days");
         }
         if let OriginSelector::Named(name) = &self.origin {
-            if name.trim().is_empty() || name.len() > MAX_ORIGIN {
-                report.invalid("origin", format!("{name:?}"), "an origin has 1 to 512 bytes, not only blanks");
-            } else if name == "default" || name == "other" {
+            report.origin("origin", name);
+            if name == "default" || name == "other" {
                 report.invalid("origin", format!("{name:?}"), "this word stands for every origin or every other one");
             }
         }
@@ -345,7 +344,7 @@ impl FlowParams {
     fn validate_relation(&self, report: &mut Report<'_>) {
         let Some(related) = &self.related_resource else { return };
         let shown = format!("{related:?}");
-        if related.trim().is_empty() || related.len() > MAX_ORIGIN {
+        if related.trim().is_empty() || related.len() > MAX_RELATED {
             report.invalid("relatedResource", shown, "the name of a resource has 1 to 512 bytes, not only blanks");
         } else if related == report.resource() {
             report.invalid("relatedResource", shown, "a resource is related to another one, not to itself");
