@@ -9,6 +9,7 @@ pub(crate) mod flow;
 #[cfg(test)]
 mod laws;
 mod pool;
+pub(crate) mod shedding;
 mod shortcut;
 mod walk;
 
@@ -335,6 +336,8 @@ families! {
     authority: authority::Authority,
     /// Flow rules: how many calls per interval.
     flow: flow::Flow,
+    /// Shedding rules: how many calls a service that fails gets to see.
+    shedding: shedding::Shedding,
 }
 
 pub(crate) mod sealed {

@@ -63,6 +63,7 @@ pub use self::{
         FAMILIES, Family, Rules,
         authority::{Authority, AuthorityParams, AuthorityRule, List},
         flow::{Behavior, Flow, FlowParams, FlowRule, MemoryAdaptive, OriginSelector, Strategy, Window},
+        shedding::{Shedding, SheddingParams, SheddingRule},
     },
     resource::{Direction, Kind, Resource, ResourceId, Target},
     rules::{

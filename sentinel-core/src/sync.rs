@@ -5,6 +5,7 @@
 
 pub(crate) mod bucket_window;
 pub(crate) mod counter;
+pub(crate) mod dice;
 pub(crate) mod flag;
 pub(crate) mod leaky_bucket;
 #[cfg(all(test, loom))]
@@ -14,5 +15,6 @@ pub(crate) mod number;
 pub(crate) mod primitive;
 pub(crate) mod sliding_limiter;
 pub(crate) mod stripe;
+pub(crate) mod success_window;
 pub(crate) mod swap;
 pub(crate) mod threads;

@@ -89,10 +89,6 @@ impl Checks for Authority {
 
     fn build(_rule: &Compiled<Self>, _previous: Option<&Check<Self>>, _context: &Context<'_, Self>) {}
 
-    fn watch(_rule: &Compiled<Self>) -> Option<()> {
-        None
-    }
-
     fn acquire(check: &Check<Self>, call: &Call<'_>, _now: u64) -> Step<()> {
         let AuthorityParams { list, strict, .. } = &check.rule.rule.params;
         let origin = call.caller().trim();

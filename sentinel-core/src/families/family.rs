@@ -65,7 +65,9 @@ pub(crate) trait Checks: Family {
     }
 
     /// The state that sees the calls of the resource that `rule` watches.
-    fn watch(rule: &Compiled<Self>) -> Option<Self::State>;
+    fn watch(_rule: &Compiled<Self>) -> Option<Self::State> {
+        None
+    }
 
     /// What alone decides where this is the only check of a plan, for families that hold nothing.
     fn shortcut(_check: &Check<Self>) -> Shortcut {
@@ -121,7 +123,6 @@ pub(crate) struct Context<'a, F: Checks> {
     pub(crate) around: &'a Surroundings<'a>,
 }
 
-#[expect(dead_code, reason = "for families that hold, queue, or learn; flow control does none of it")]
 impl<F: Checks> Context<'_, F> {
     /// A number that is another one for each instance, resource and rule.
     pub(crate) fn seed(&self, rule: &Compiled<F>) -> u64 {

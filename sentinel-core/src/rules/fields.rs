@@ -66,6 +66,14 @@ impl<'a> Fields<'a> {
         self.typed(name, value, number, "it is a whole number from 0 to 1e19")
     }
 
+    /// A whole number from 0 to 4,294,967,295.
+    pub(crate) fn small(&mut self, name: &'static str) -> Option<u32> {
+        let value = self.get(name)?;
+        let number =
+            value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(number));
+        self.typed(name, value, number.map(|number| number as u32), "it is a whole number from 0 to 4294967295")
+    }
+
     /// A truth value.
     pub(crate) fn boolean(&mut self, name: &'static str) -> Option<bool> {
         let value = self.get(name)?;

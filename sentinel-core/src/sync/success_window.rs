@@ -1,0 +1,166 @@
+//! How many calls were asked for lately, and how many of them went well.
+
+use std::collections::VecDeque;
+
+use super::primitive::{AtomicU64, Mutex, Ordering};
+
+/// Asked calls and good ones within a window of buckets that begin at multiples of their length.
+///
+/// The window is the bucket in progress and those before it, as many as make up the interval. Counts are totals that only
+/// grow; what left the window is a pair of marks that is taken off.
+///
+/// # Why this is correct
+///
+/// Each event is one read-modify-write on a total, so none is lost. Marks are set by whoever first sees a new bucket,
+/// under the lock; who meets somebody else at it goes on with the marks of before, and sees a window that is one bucket
+/// longer. The four words are not read as one: a reader may miss events of the moment, which a share that is decided by
+/// chance does not feel. Taking an event back after its bucket has left makes a difference negative: that is none.
+///
+/// The end of the bucket is stored after the marks, with a release that its readers acquire.
+#[derive(Debug)]
+pub(crate) struct SuccessWindow {
+    /// Nanoseconds of one bucket.
+    length: u64,
+    /// The end of the bucket in progress.
+    until: AtomicU64,
+    asked: AtomicU64,
+    good: AtomicU64,
+    /// The totals when the window began.
+    asked_before: AtomicU64,
+    good_before: AtomicU64,
+    row: Mutex<Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    /// The number of the bucket in progress.
+    current: u64,
+    /// The totals when each bucket of the window began, the one in progress last.
+    marks: VecDeque<(u64, u64)>,
+}
+
+impl SuccessWindow {
+    /// A window over `interval` nanoseconds in `buckets` parts, at least one. An interval that cannot be divided is
+    /// rounded up.
+    pub(crate) fn new(interval: u64, buckets: u32) -> Self {
+        let buckets = buckets.max(1);
+        Self {
+            length: interval.div_ceil(u64::from(buckets)).max(1),
+            until: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
+            good: AtomicU64::new(0),
+            asked_before: AtomicU64::new(0),
+            good_before: AtomicU64::new(0),
+            row: Mutex::new(Row { current: 0, marks: (0..buckets).map(|_| (0, 0)).collect() }),
+        }
+    }
+
+    /// The nanoseconds of one bucket.
+    pub(crate) fn bucket(&self) -> u64 {
+        self.length
+    }
+
+    /// What was asked and what was good within the window.
+    ///
+    /// # Cost
+    ///
+    /// Five loads; the first reader in each bucket takes a lock, for which nobody waits.
+    #[inline]
+    pub(crate) fn read(&self, now: u64) -> (u64, u64) {
+        if now >= self.until.load(Ordering::Acquire) {
+            self.turn_to(now);
+        }
+        let since = |total: &AtomicU64, mark: &AtomicU64| {
+            let difference = total.load(Ordering::Relaxed).wrapping_sub(mark.load(Ordering::Relaxed));
+            difference.cast_signed().max(0).cast_unsigned()
+        };
+        (since(&self.asked, &self.asked_before), since(&self.good, &self.good_before))
+    }
+
+    #[inline]
+    pub(crate) fn ask(&self, count: u64) {
+        self.asked.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Takes back that calls were asked for.
+    #[inline]
+    pub(crate) fn take_back(&self, count: u64) {
+        self.asked.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn succeed(&self, count: u64) {
+        self.good.fetch_add(count, Ordering::Relaxed);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn turn_to(&self, now: u64) {
+        let Some(mut row) = self.row.try_lock() else { return };
+        let bucket = now / self.length;
+        let gap = bucket.saturating_sub(row.current);
+        row.current += gap;
+        let totals = (self.asked.load(Ordering::Relaxed), self.good.load(Ordering::Relaxed));
+        for _ in (0..gap).zip(0..row.marks.len()) {
+            row.marks.pop_front();
+            row.marks.push_back(totals);
+        }
+        if let Some((asked, good)) = row.marks.front() {
+            self.asked_before.store(*asked, Ordering::Relaxed);
+            self.good_before.store(*good, Ordering::Relaxed);
+        }
+        self.until.store(row.current.saturating_add(1).saturating_mul(self.length), Ordering::Release);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::SuccessWindow;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Event {
+        Ask(u64),
+        Succeed(u64),
+        TakeBack,
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_the_sum_of_what_happened_in_its_buckets(
+            buckets in 1..6_u32,
+            acts in vec((prop_oneof![3 => Just(0_u64), 3 => 1..30_u64, 1 => 30..400_u64], 0..3_u8, 1..4_u64), 1..120),
+        ) {
+            let window = SuccessWindow::new(u64::from(buckets) * 10, buckets);
+            let mut log: Vec<(u64, Event)> = Vec::new();
+            let mut now = 0;
+            for (advance, kind, count) in acts {
+                now += advance;
+                let begin = (now / 10 + 1).saturating_sub(buckets.into()) * 10;
+                let sum = |pick: fn(&Event) -> i64| -> u64 {
+                    let inside = log.iter().filter(|(at, _)| *at >= begin).map(|(_, event)| pick(event)).sum::<i64>();
+                    inside.max(0).unsigned_abs()
+                };
+                let asked = sum(|event| match event {
+                    Event::Ask(count) => count.cast_signed(),
+                    Event::TakeBack => -1,
+                    Event::Succeed(_) => 0,
+                });
+                let good = sum(|event| if let Event::Succeed(count) = event { count.cast_signed() } else { 0 });
+                prop_assert_eq!(window.read(now), (asked, good));
+                let event = match kind {
+                    0 => Event::Ask(count),
+                    1 => Event::Succeed(count),
+                    _ => Event::TakeBack,
+                };
+                match event {
+                    Event::Ask(count) => window.ask(count),
+                    Event::Succeed(count) => window.succeed(count),
+                    Event::TakeBack => window.take_back(1),
+                }
+                log.push((now, event));
+            }
+        }
+    }
+}
