@@ -7,6 +7,8 @@ pub(crate) mod bucket_window;
 pub(crate) mod counter;
 pub(crate) mod dice;
 pub(crate) mod flag;
+#[cfg_attr(not(test), expect(dead_code, reason = "the family of isolation rules comes next"))]
+pub(crate) mod gauge;
 pub(crate) mod leaky_bucket;
 #[cfg(all(test, loom))]
 mod models;
@@ -18,3 +20,5 @@ pub(crate) mod stripe;
 pub(crate) mod success_window;
 pub(crate) mod swap;
 pub(crate) mod threads;
+#[cfg_attr(not(test), expect(dead_code, reason = "the family of isolation rules comes next"))]
+pub(crate) mod waiter;
