@@ -11,6 +11,7 @@ mod laws;
 mod pool;
 pub(crate) mod shedding;
 mod shortcut;
+pub(crate) mod system;
 mod walk;
 
 pub use self::family::Family;
@@ -285,11 +286,11 @@ macro_rules! families {
                 $crate::families::last_first!($( { $crate::families::release::<$family>(&self.$name, &mut held.$name, exit); } )+);
             }
 
-            /// Whether a rule by pattern keeps state here. The resource may be given up then, and that state with it; one that
+            /// Whether a rule by pattern or by default keeps state here. The resource may be given up then, and that state with it; one that
             /// a rule names never is, and one without rules has no state to lose.
             #[inline]
             pub(crate) fn may_be_evicted(&self) -> bool {
-                false $(|| matches!(self.$name.first(), Some(check) if check.by_pattern()))+
+                false $(|| matches!(self.$name.first(), Some(check) if check.goes_with_the_resource()))+
             }
 
             /// Whether forgetting all state at `now` would lose nothing.
@@ -334,10 +335,12 @@ pub(crate) use last_first;
 families! {
     /// Authority rules: who may call.
     authority: authority::Authority,
-    /// Flow rules: how many calls per interval.
-    flow: flow::Flow,
+    /// System rules: how much of all inbound traffic the machine can bear.
+    system: system::System,
     /// Shedding rules: how many calls a service that fails gets to see.
     shedding: shedding::Shedding,
+    /// Flow rules: how many calls per interval.
+    flow: flow::Flow,
 }
 
 pub(crate) mod sealed {

@@ -64,6 +64,7 @@ pub use self::{
         authority::{Authority, AuthorityParams, AuthorityRule, List},
         flow::{Behavior, Flow, FlowParams, FlowRule, MemoryAdaptive, OriginSelector, Strategy, Window},
         shedding::{Shedding, SheddingParams, SheddingRule},
+        system::{Metric, System, SystemParams, SystemRule, SystemStrategy},
     },
     resource::{Direction, Kind, Resource, ResourceId, Target},
     rules::{

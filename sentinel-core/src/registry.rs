@@ -108,8 +108,9 @@ impl Registry {
         &self.signals
     }
 
-    fn around<'a>(&'a self, resource: &'a Arc<str>) -> Surroundings<'a> {
-        Surroundings { resource, signals: &self.signals, listeners: &self.listeners, seed: self.seed }
+    fn around<'a>(&'a self, resource: &'a Arc<str>, direction: Direction) -> Surroundings<'a> {
+        let Self { inbound, signals, listeners, seed, .. } = self;
+        Surroundings { resource, direction, inbound, signals, listeners, seed: *seed }
     }
 
     pub(crate) fn listeners(&self) -> &Listeners {
@@ -198,7 +199,7 @@ impl Registry {
         chosen_by: Option<&str>,
         name: Arc<str>,
     ) -> Arc<Slot> {
-        let stages = table.stages(chosen_by, None, &self.around(&name));
+        let stages = table.stages(chosen_by, None, &self.around(&name, target.direction));
         let core = Core {
             number: state.created,
             name,
@@ -318,7 +319,9 @@ impl Registry {
         let replan = |slot: &Slot| {
             let chosen_by = slot.chosen_by.as_deref();
             if !new.agrees_on(old, chosen_by) {
-                slot.replan(|before| new.stages(chosen_by, Some(before), &self.around(&slot.core.name)));
+                slot.replan(|before| {
+                    new.stages(chosen_by, Some(before), &self.around(&slot.core.name, slot.core.direction))
+                });
             }
         };
         let slots = self.slots.pin();

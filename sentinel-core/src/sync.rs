@@ -14,6 +14,7 @@ pub(crate) mod leaky_bucket;
 mod models;
 pub(crate) mod moment;
 pub(crate) mod number;
+pub(crate) mod peak;
 pub(crate) mod primitive;
 pub(crate) mod sliding_limiter;
 pub(crate) mod stripe;

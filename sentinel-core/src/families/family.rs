@@ -8,9 +8,11 @@ use super::{Cause, Exit, Resume, Shortcut, Step};
 use crate::{
     call::Call,
     event::Listeners,
+    resource::Direction,
     rules::{Compiled, Report, Selector},
     signals::Signals,
     snapshot::RuleSnapshot,
+    statistics::Node,
     sync::counter::Counter,
 };
 
@@ -20,6 +22,9 @@ use crate::{
 pub trait Family: super::sealed::Sealed + Copy + fmt::Debug + Default + PartialEq + Send + Sync + 'static {
     /// The name of the family in documents, block reasons and metrics.
     const NAME: &'static str;
+
+    /// Whether its rules are about all inbound traffic together, and not about resources.
+    const IS_GLOBAL: bool = false;
 
     /// What a rule of the family says beyond the resource that it is about.
     type Params: Params;
@@ -111,6 +116,9 @@ pub(crate) struct Surroundings<'a> {
     /// The name of the resource.
     pub(crate) resource: &'a Arc<str>,
     pub(crate) signals: &'a Arc<Signals>,
+    pub(crate) direction: Direction,
+    /// The statistics of all inbound traffic.
+    pub(crate) inbound: &'a Arc<Node>,
     pub(crate) listeners: &'a Listeners,
     /// What the instance's decisions by chance are made of.
     pub(crate) seed: u64,
@@ -144,8 +152,9 @@ pub(crate) struct Check<F: Checks> {
 
 impl<F: Checks> Check<F> {
     #[inline]
-    pub(super) fn by_pattern(&self) -> bool {
-        !matches!(self.rule.rule.resource, Selector::Exact(_))
+    /// Whether giving the resource up loses the state of the rule.
+    pub(super) fn goes_with_the_resource(&self) -> bool {
+        !F::IS_GLOBAL && !matches!(self.rule.rule.resource, Selector::Exact(_))
     }
 }
 

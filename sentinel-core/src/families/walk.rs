@@ -72,7 +72,6 @@ pub(crate) fn after(moment: u64, now: u64) -> u64 {
 
 /// How an entry ended.
 #[derive(Clone, Copy, Debug)]
-#[expect(dead_code, reason = "for families that hold, queue, or learn; flow control does none of it")]
 pub(crate) struct Exit {
     pub(crate) now: u64,
     pub(crate) count: u32,

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{Changes, ReplaceError, Rule, Selector, pattern::PatternSet};
-use crate::families::{Check, Checks, Context, Surroundings};
+use crate::{
+    families::{Check, Checks, Context, Surroundings},
+    resource::Direction,
+};
 
 /// A valid rule under its name, with what all its resources share.
 pub(crate) struct Compiled<F: Checks> {
@@ -163,6 +166,9 @@ impl<F: Checks> FamilyTable<F> {
         previous: Option<&[Check<F>]>,
         around: &Surroundings<'_>,
     ) -> Box<[Check<F>]> {
+        if F::IS_GLOBAL && around.direction == Direction::Outbound {
+            return Box::default();
+        }
         let rules = self.rules(resource);
         let context = Context { rules: &rules, around };
         let own = rules.iter().map(|rule| {

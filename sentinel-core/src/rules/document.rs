@@ -8,6 +8,7 @@ use super::{
     Format, InvalidDocument, InvalidRule, InvalidRules, Report, Rule, Selector, Warning,
     fields::{Fields, Place, Writer, suggest},
     invalid::Problem,
+    rule::DEFAULT,
 };
 use crate::families::{FAMILIES, Family, Params as _, Rules};
 
@@ -114,8 +115,10 @@ pub(crate) fn read_family<F: Family>(reading: &mut Reading<'_>) -> Vec<Rule<F>> 
 }
 
 fn read_rule<F: Family>(mut fields: Fields<'_>, ids: &mut HashSet<String>) -> Rule<F> {
-    let resource = fields.string("resource");
-    let resource = fields.required("resource", resource).unwrap_or_default();
+    let resource = match fields.string("resource") {
+        None if F::IS_GLOBAL => DEFAULT.to_owned(),
+        resource => fields.required("resource", resource).unwrap_or_default(),
+    };
     let is_pattern = fields.boolean("regex").unwrap_or(false);
     let rule = Rule {
         id: fields.string("id"),
@@ -136,7 +139,9 @@ pub(crate) fn write_family<F: Family>(rules: &[Rule<F>], out: &mut Map<String, V
         if let Some(id) = &rule.id {
             fields.field("id", id.as_str());
         }
-        fields.field("resource", rule.resource.as_str());
+        if !F::IS_GLOBAL {
+            fields.field("resource", rule.resource.as_str());
+        }
         if matches!(rule.resource, Selector::Pattern(_)) {
             fields.field("regex", true);
         }

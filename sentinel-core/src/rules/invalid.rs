@@ -233,7 +233,10 @@ impl<'a> Report<'a> {
             }
         }
         let resource = rule.resource.as_str();
-        if resource.trim().is_empty() || resource.len() > MAX_RESOURCE {
+        if F::IS_GLOBAL && rule.resource != Selector::Default {
+            let expected = "rules of this family are about all inbound traffic: it is left out, or `*`";
+            self.invalid("resource", Quoted(resource), expected);
+        } else if resource.trim().is_empty() || resource.len() > MAX_RESOURCE {
             let expected = format!("the name of a resource has 1 to {MAX_RESOURCE} bytes, not only blanks");
             self.invalid("resource", Quoted(resource), expected);
         } else if let Selector::Pattern(pattern) = &rule.resource

@@ -3,7 +3,7 @@ use std::fmt;
 use crate::families::Family;
 
 /// How documents name the resources of a default rule.
-const DEFAULT: &str = "*";
+pub(super) const DEFAULT: &str = "*";
 
 /// One rule: which resource it is about, how it is known, and what its family asks for.
 ///

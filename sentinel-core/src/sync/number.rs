@@ -7,7 +7,7 @@ use super::primitive::{AtomicU64, Ordering};
 /// # Why this is correct
 ///
 /// The number is one word, so a reader sees one that was set; nothing is ordered by it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Number(AtomicU64);
 
 impl Number {

@@ -1,0 +1,286 @@
+//! How many calls at a time a busy machine can bear, learned from how they go.
+//!
+//! The idea is that of BBR (Cardwell et al., ACM Queue 14(5), 2016), which kratos and Sentinel brought to services: what
+//! the service completes per second, times how long a call takes that waits for nobody, is how many calls it works on.
+//! More only wait. Both factors are treacherous, since both are measured under the very limit that follows from them:
+//!
+//! - *A queue that is there inflates response times, also the least ones.* So the response time without a queue is not the
+//!   least one seen, but one that was measured without a queue: while the machine is not busy, or in a *probe*, for which
+//!   the limit is halved until the queue has drained and as many calls as were left have ended. Probes follow each other
+//!   until one does not find a shorter time than the one before, and come again after eight seconds, or twenty
+//!   times their length. They also find out that the service has become slower.
+//! - *The rate that is reached is the rate that was allowed.* So the limit is above the product, by a quarter and by its
+//!   square root, which is how far calls that come at random stray from it.
+//! - *The limit may relieve the machine, and what a relieved machine lets in is a queue.* So the limit is not lifted when the
+//!   signal falls below its threshold: it grows by a quarter with each reading, until it has not mattered for a while. Readings that
+//!   overlap a probe do not count.
+//! - *Before the first reading the machine may be busy already.* So there is a limit from the first call on, and while the
+//!   machine is not busy, it is twice the most calls in flight of the last ten seconds.
+
+use std::collections::VecDeque;
+
+/// Steps per second.
+pub(super) const STEPS: u64 = 10;
+
+/// How far above the product of rate and time the limit is.
+const GAIN: f64 = 1.25;
+/// How much a limit grows with each reading once the machine is not busy any more.
+const GROWTH: f64 = 1.25;
+/// The share of a new reading in the smoothed signal.
+const SMOOTHING: f64 = 0.5;
+/// A probe that finds a response time below this share of what was known is followed by another.
+const SHORTER: f64 = 0.8;
+/// Calls from which on a mean response time says something.
+const ENOUGH: f64 = 30.0;
+
+/// Steps in which the rate is looked for, and over how many of them it is averaged.
+const RATE_SPAN: usize = 3 * STEPS as usize;
+const RATE_MEAN: usize = STEPS as usize / 2;
+/// Steps in which the most calls in flight are remembered.
+const PEAK_SPAN: usize = 10 * STEPS as usize;
+/// Steps between probes, at least, and as a multiple of their length.
+const PROBE_PAUSE: u64 = 8 * STEPS;
+const PROBE_SHARE: u64 = 20;
+/// Steps of a measurement at most.
+const LONGEST: u64 = 5 * STEPS;
+/// Steps without a reading after which there is no limit.
+const STALE: u64 = 10 * STEPS;
+
+/// What happened in the last step, or in several steps without a call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Step {
+    /// How many steps it is.
+    pub(super) steps: u64,
+    /// Permits of calls that ended.
+    pub(super) completed: u64,
+    /// Their response times together, in seconds.
+    pub(super) response_time: f64,
+    /// Permits in flight, now and at most.
+    pub(super) in_flight: u32,
+    pub(super) peak: u32,
+    /// Whether the limit refused anything.
+    pub(super) refused: bool,
+    /// The signal in parts of its threshold, if there was a new reading.
+    pub(super) pressure: Option<f64>,
+}
+
+/// What was learned so far.
+#[derive(Debug)]
+pub(super) struct Law {
+    initial: f64,
+    limit: f64,
+    step: u64,
+    last_reading: u64,
+    /// The signal in parts of its threshold, smoothed.
+    pressure: Option<f64>,
+    /// Whether a probe overlaps what the next reading tells.
+    probed: bool,
+    /// Permits that ended in each step, without those of probes.
+    rates: VecDeque<f64>,
+    peaks: VecDeque<f64>,
+    /// The response time without a queue, in seconds.
+    unqueued: Option<f64>,
+    /// Whether that was measured without a queue.
+    is_sure: bool,
+    phase: Phase,
+    /// When the probe began.
+    began: u64,
+    sample: Sample,
+    next_probe: u64,
+    /// Whether the limit follows from what was measured.
+    limits: bool,
+    /// Whether it refused anything since the last probe.
+    refused: bool,
+}
+
+/// What is being done about the response time without a queue.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Phase {
+    Watch,
+    /// A probe begins: the queue drains.
+    Drain,
+    /// So many that may have waited in it are still there.
+    Settle(f64),
+    Measure,
+}
+
+/// Response times of calls that ended.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sample {
+    steps: u64,
+    count: f64,
+    sum: f64,
+}
+
+impl Law {
+    /// Begins with a limit.
+    pub(super) fn new(initial: u32) -> Self {
+        Self {
+            initial: initial.into(),
+            limit: initial.into(),
+            step: 0,
+            last_reading: 0,
+            pressure: None,
+            probed: false,
+            rates: VecDeque::with_capacity(RATE_SPAN),
+            peaks: VecDeque::with_capacity(PEAK_SPAN),
+            unqueued: None,
+            is_sure: false,
+            phase: Phase::Watch,
+            began: 0,
+            sample: Sample::default(),
+            next_probe: 0,
+            limits: false,
+            refused: false,
+        }
+    }
+
+    /// The limit from now on; `None` without readings.
+    pub(super) fn advance(&mut self, step: &Step) -> Option<u32> {
+        self.step = self.step.saturating_add(step.steps);
+        self.refused |= step.refused;
+        self.remember(step);
+        let has_read = self.read(step.pressure);
+        if !self.probe(step) {
+            self.watch(step);
+            if self.is_busy() {
+                self.follow();
+            } else if has_read {
+                self.relax();
+            }
+        }
+        let is_stale = self.step.saturating_sub(self.last_reading) >= STALE;
+        // A float saturates.
+        (!is_stale).then_some(self.limit as u32)
+    }
+
+    fn remember(&mut self, step: &Step) {
+        let times = usize::try_from(step.steps).unwrap_or(usize::MAX);
+        let push = |row: &mut VecDeque<f64>, span: usize, value: f64| {
+            for _ in 0..times.min(span) {
+                if row.len() == span {
+                    row.pop_front();
+                }
+                row.push_back(value);
+            }
+        };
+        push(&mut self.peaks, PEAK_SPAN, step.peak.into());
+        if self.phase == Phase::Watch {
+            push(&mut self.rates, RATE_SPAN, step.completed as f64 / step.steps.max(1) as f64);
+        }
+        self.sample.steps = self.sample.steps.saturating_add(step.steps);
+        self.sample.count += step.completed as f64;
+        self.sample.sum += step.response_time;
+    }
+
+    /// Takes a reading in, and says whether there was one.
+    fn read(&mut self, pressure: Option<f64>) -> bool {
+        let probes = self.phase != Phase::Watch;
+        self.probed |= probes;
+        let Some(pressure) = pressure else { return false };
+        self.last_reading = self.step;
+        if std::mem::replace(&mut self.probed, probes) {
+            return false;
+        }
+        self.pressure = Some(match self.pressure {
+            Some(before) => before + (pressure - before) * SMOOTHING,
+            None => pressure,
+        });
+        true
+    }
+
+    fn is_busy(&self) -> bool {
+        self.pressure.is_some_and(|pressure| pressure >= 1.0)
+    }
+
+    /// Goes on with a probe, and says whether it lasts.
+    fn probe(&mut self, step: &Step) -> bool {
+        match self.phase {
+            Phase::Watch => return false,
+            Phase::Drain if f64::from(step.in_flight) <= self.limit => self.phase = Phase::Settle(self.limit),
+            Phase::Settle(left) if left <= step.completed as f64 => {
+                self.phase = Phase::Measure;
+                self.sample = Sample::default();
+            }
+            Phase::Settle(left) => self.phase = Phase::Settle(left - step.completed as f64),
+            Phase::Measure if self.sample.count >= ENOUGH.max(2.0 * self.limit) => {
+                self.conclude();
+                return false;
+            }
+            Phase::Drain | Phase::Measure => {}
+        }
+        let lasts = self.step - self.began < LONGEST;
+        if !lasts {
+            self.conclude();
+        }
+        lasts
+    }
+
+    /// Ends a probe.
+    fn conclude(&mut self) {
+        let sample = std::mem::take(&mut self.sample);
+        if let Some(mean) = sample.mean().filter(|_| self.phase == Phase::Measure) {
+            self.is_sure = self.unqueued.is_none_or(|known| mean > SHORTER * known);
+            self.unqueued = Some(mean);
+        }
+        let pause = if self.is_sure { PROBE_PAUSE.max(PROBE_SHARE * (self.step - self.began)) } else { 0 };
+        self.next_probe = self.step.saturating_add(pause);
+        self.phase = Phase::Watch;
+        self.refused = false;
+    }
+
+    /// Learns from calls as they come.
+    fn watch(&mut self, step: &Step) {
+        let Sample { steps, count, .. } = self.sample;
+        if count < ENOUGH.max(step.peak.into()) && steps < STEPS {
+            return;
+        }
+        let Some(mean) = std::mem::take(&mut self.sample).mean() else { return };
+        if self.pressure.is_some() && !self.is_busy() && !(self.limits && self.refused) {
+            self.is_sure = true;
+            self.next_probe = self.next_probe.max(self.step.saturating_add(PROBE_PAUSE));
+            self.unqueued = Some(self.unqueued.map_or(mean, |known| known + (mean - known) / 5.0));
+        } else if !self.is_sure {
+            self.unqueued = Some(self.unqueued.map_or(mean, |known| known.min(mean)));
+        }
+    }
+
+    /// The machine is busy: the limit follows from what was measured.
+    fn follow(&mut self) {
+        let Some(unqueued) = self.unqueued else { return };
+        let inside = unqueued * self.rate();
+        self.limits = true;
+        if self.refused && self.step >= self.next_probe {
+            self.limit = (inside / 2.0).floor().max(1.0);
+            self.phase = Phase::Drain;
+            self.began = self.step;
+        } else {
+            self.limit = (inside * GAIN + inside.sqrt()).ceil().max(2.0);
+        }
+    }
+
+    /// The machine is not busy.
+    fn relax(&mut self) {
+        let bound = 2.0 * self.peaks.iter().copied().fold(0.0, f64::max);
+        if self.limits {
+            self.limit = (self.limit * GROWTH).ceil();
+            self.limits = self.limit <= bound;
+        } else {
+            self.limit = bound.max(self.initial).min(self.limit * 2.0);
+        }
+    }
+
+    /// The greatest rate of late, in permits per second.
+    fn rate(&self) -> f64 {
+        let mean = RATE_MEAN.min(self.rates.len()).max(1);
+        let sums =
+            (0..=self.rates.len().saturating_sub(mean)).map(|from| self.rates.iter().skip(from).take(mean).sum());
+        sums.fold(0.0, f64::max) * STEPS as f64 / mean as f64
+    }
+}
+
+impl Sample {
+    fn mean(self) -> Option<f64> {
+        (self.count >= 5.0).then(|| self.sum / self.count)
+    }
+}

@@ -1,0 +1,194 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    Decision, Entry, ManualClock, Rule, Rules, Sentinel, Target,
+    families::laws::{Lawful, laws},
+};
+
+impl Lawful for System {
+    fn any_rule() -> BoxedStrategy<Rule<Self>> {
+        let share = || prop_oneof![4 => 0.01..=1.0, 1 => prop::sample::select(vec![0.0, 80.0, f64::NAN])];
+        let metric = prop_oneof![
+            share().prop_map(Metric::CpuUsage),
+            share().prop_map(Metric::MemoryUsage),
+            (0.0..10.0).prop_map(Metric::Load1),
+            (0.0..20.0).prop_map(Metric::InboundQps),
+            (0..5_u32).prop_map(Metric::InFlight),
+            (0..50_u64).prop_map(|time| Metric::AvgResponseTime(Duration::from_millis(time))),
+        ];
+        let strategy = prop_oneof![
+            3 => Just(SystemStrategy::default()),
+            1 => (0..10_u32).prop_map(|initial| SystemStrategy::Bbr { initial }),
+            1 => Just(SystemStrategy::Gate),
+        ];
+        let resource = prop::sample::select(vec!["*", "*", "*", "r"]);
+        (resource, metric, strategy)
+            .prop_map(|(resource, metric, strategy)| Rule::on(resource, SystemParams { metric, strategy }))
+            .boxed()
+    }
+
+    fn document(rule: Rule<Self>) -> Rules {
+        Rules::new().system([rule])
+    }
+}
+
+laws!(System);
+
+struct Service {
+    clock: ManualClock,
+    sentinel: Sentinel,
+}
+
+impl Service {
+    fn new(rules: impl IntoIterator<Item = SystemRule>) -> Self {
+        let clock = ManualClock::new();
+        clock.advance(Duration::from_secs(100));
+        let sentinel = Sentinel::builder().clock(clock.clone()).build().expect("valid");
+        sentinel.rules().replace("test", Rules::new().system(rules)).expect("valid");
+        Self { clock, sentinel }
+    }
+
+    fn enter(&self, name: &str) -> Decision {
+        self.sentinel.enter(Target::new(name).inbound())
+    }
+
+    fn let_in(&self, name: &str) -> Option<Entry> {
+        self.enter(name).immediately().ok()
+    }
+
+    fn advance(&self, millis: u64) {
+        self.clock.advance(Duration::from_millis(millis));
+    }
+
+    fn threshold(&self) -> f64 {
+        self.sentinel.snapshot_of("a").expect("entered").rules[0].threshold
+    }
+}
+
+#[test]
+fn all_inbound_resources_share_their_permits_per_second_and_outbound_ones_have_none() {
+    let service = Service::new([SystemRule::inbound_qps(5.0)]);
+    let names = ["a", "b", "c", "a", "b", "c", "a", "b"];
+    assert_eq!(names.iter().filter(|name| service.let_in(name).is_some()).count(), 5);
+    assert!((0..100).all(|_| service.sentinel.enter("out").immediately().is_ok()));
+    service.advance(1_000);
+    assert!(service.let_in("d").is_some());
+}
+
+#[test]
+fn as_many_are_in_flight_as_the_rule_says_and_not_one_more() {
+    let service = Service::new([SystemRule::in_flight(2)]);
+    let (first, second) = (service.let_in("a"), service.let_in("b"));
+    assert!(first.is_some() && second.is_some());
+    assert!(service.let_in("a").is_none());
+    drop(first);
+    assert!(service.let_in("c").is_some());
+}
+
+#[test]
+fn a_slow_second_refuses_until_it_has_passed() {
+    let service = Service::new([SystemRule::avg_response_time(Duration::from_millis(10))]);
+    let call = service.let_in("a").expect("nothing is known");
+    service.advance(11);
+    drop(call);
+    service.advance(100);
+    let refused = service.enter("b").immediately().expect_err("slow").to_string();
+    let expected =
+        "system rule `system:*#0` blocks `b`: average response time 11.0 ms, more than 10 ms, try again in 100ms";
+    assert_eq!(refused, expected);
+    service.advance(2_000);
+    assert!(service.let_in("b").is_some());
+    service.advance(10);
+    assert!(service.let_in("b").is_some(), "what takes no time is fast");
+}
+
+#[test]
+fn a_gate_refuses_while_the_signal_is_above_its_threshold_and_an_unknown_signal_never_is() {
+    let service = Service::new([SystemRule::cpu_usage(0.8).gate()]);
+    assert!(service.let_in("a").is_some());
+    service.sentinel.signals().set_cpu_usage(0.81);
+    assert!(service.let_in("a").is_none());
+    assert!(service.sentinel.enter("out").immediately().is_ok());
+    service.sentinel.signals().set_cpu_usage(0.8);
+    assert!(service.let_in("a").is_some());
+}
+
+#[test]
+fn one_rule_that_is_off_does_not_switch_off_another() {
+    let service = Service::new([SystemRule::inbound_qps(0.0), SystemRule::in_flight(5).disabled()]);
+    assert!(service.let_in("a").is_none());
+}
+
+#[test]
+fn a_rule_may_not_name_a_resource() {
+    let sentinel = Sentinel::default();
+    let rule = Rule::<System>::on("a", SystemRule::in_flight(1).params);
+    let error = sentinel.rules().replace("test", Rules::new().system([rule])).expect_err("global").to_string();
+    let expected = "system rule 1 for `a`: resource is \"a\", but rules of this family are about all inbound traffic: it is left out, or `*`";
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn a_changed_threshold_keeps_who_is_inside() {
+    let service = Service::new([SystemRule::in_flight(1)]);
+    let inside = service.let_in("a");
+    service.sentinel.rules().replace("test", Rules::new().system([SystemRule::in_flight(2)])).expect("valid");
+    let second = service.let_in("a");
+    assert!(inside.is_some() && second.is_some() && service.let_in("a").is_none());
+}
+
+#[test]
+fn without_readings_calls_are_limited_for_ten_seconds_and_then_no_more() {
+    let service = Service::new([SystemRule::cpu_usage(0.8).initial_in_flight(2)]);
+    let inside = [service.let_in("a"), service.let_in("a")];
+    assert!(inside.iter().all(Option::is_some) && service.let_in("a").is_none());
+    service.advance(10_000);
+    assert!(service.let_in("a").is_some());
+    assert_eq!(service.threshold(), f64::from(u32::MAX));
+}
+
+#[test]
+fn while_the_machine_is_not_busy_the_limit_is_twice_the_most_in_flight() {
+    let service = Service::new([SystemRule::cpu_usage(0.8).initial_in_flight(4)]);
+    let mut inside = Vec::new();
+    for expected in [4, 8, 16] {
+        while let Some(entry) = service.let_in("a") {
+            inside.push(entry);
+        }
+        assert_eq!(inside.len(), expected);
+        service.advance(100);
+        service.sentinel.signals().set_cpu_usage(0.5);
+        // Whoever comes next in the new step brings the limit up to date.
+        inside.extend(service.let_in("a"));
+        service.advance(100);
+        inside.extend(service.let_in("a"));
+    }
+}
+
+#[cfg(feature = "json")]
+#[test]
+fn documents_say_metric_and_threshold_and_leave_the_resource_out() {
+    let read = |rule: &str| {
+        let document = format!(r#"{{"system": [{rule}]}}"#);
+        Rules::parse(document.as_bytes(), crate::Format::Json).map(|parsed| parsed.rules.system[0].params.clone())
+    };
+    let params = |rule: SystemRule| Ok(rule.params);
+    assert_eq!(read(r#"{"metric": "cpuUsage", "threshold": 0.8}"#), params(SystemRule::cpu_usage(0.8)));
+    let time = SystemRule::avg_response_time(Duration::from_millis(20));
+    assert_eq!(read(r#"{"metric": "avgResponseTimeMs", "threshold": 20}"#), params(time));
+    let gate = r#"{"metric": "load1", "threshold": 8, "strategy": "gate"}"#;
+    assert_eq!(read(gate), params(SystemRule::load1(8.0).gate()));
+    let errors = [
+        (r#"{"metric": "cpuUsage", "threshold": 80}"#, "threshold is 80, but a share is above 0 and at most 1"),
+        (r#"{"metric": "cpu", "threshold": 1}"#, "did you mean `cpuUsage`?"),
+        (r#"{"threshold": 1}"#, "metric is missing"),
+        (r#"{"metric": "inFlight", "threshold": 1.5}"#, "threshold is 1.5, but it is a whole number"),
+    ];
+    for (document, expected) in errors {
+        let error = read(document).expect_err(document).to_string();
+        assert!(error.starts_with("system rule 1") && error.contains(expected), "{error}");
+    }
+}
