@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod client;
+pub mod overload;
 pub mod record;
 
 /// The snippets of the project's README, compiled and run.

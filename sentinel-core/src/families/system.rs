@@ -77,7 +77,7 @@ use crate::{
     call::Call,
     families::{Cause, Check, Checks, Context, Exit, Family, Step, sealed::Sealed},
     rules::Compiled,
-    signals::Signals,
+    signals::{SignalName, Signals},
     statistics::Node,
     sync::{
         gauge::{Asked, Gauge, QueueLimits},
@@ -166,7 +166,8 @@ impl Checks for System {
             },
             Shared::Bbr(bbr) => {
                 if let Some((name, threshold)) = metric.signal() {
-                    bbr.follow(now, inbound, signals.signal(name), threshold);
+                    let is_share = name == SignalName::CpuUsage;
+                    bbr.follow(now, inbound, (signals.signal(name), threshold), is_share);
                 }
                 let step = take(bbr.gauge(), call, now);
                 bbr.note(matches!(step, Step::Block(_)));

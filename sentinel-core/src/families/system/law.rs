@@ -10,7 +10,8 @@
 //!   until one does not find a shorter time than the one before, and come again after eight seconds, or twenty
 //!   times their length. They also find out that the service has become slower.
 //! - *The rate that is reached is the rate that was allowed.* So the limit is above the product, by a quarter and by its
-//!   square root, which is how far calls that come at random stray from it.
+//!   square root, which is how far calls that come at random stray from it. Where the signal is the share of the machine
+//!   that is used, the rate is taken for that share of what is possible.
 //! - *The limit may relieve the machine, and what a relieved machine lets in is a queue.* So the limit is not lifted when the
 //!   signal falls below its threshold: it grows by a quarter with each reading, until it has not mattered for a while. Readings that
 //!   overlap a probe do not count.
@@ -32,6 +33,9 @@ const SMOOTHING: f64 = 0.5;
 const SHORTER: f64 = 0.8;
 /// Calls from which on a mean response time says something.
 const ENOUGH: f64 = 30.0;
+
+/// Less usage than this does not raise the limit further.
+const LEAST_USAGE: f64 = 0.5;
 
 /// Steps in which the rate is looked for, and over how many of them it is averaged.
 const RATE_SPAN: usize = 3 * STEPS as usize;
@@ -60,8 +64,17 @@ pub(super) struct Step {
     pub(super) peak: u32,
     /// Whether the limit refused anything.
     pub(super) refused: bool,
-    /// The signal in parts of its threshold, if there was a new reading.
-    pub(super) pressure: Option<f64>,
+    /// The signal, if there was a new reading.
+    pub(super) reading: Option<Reading>,
+}
+
+/// What a signal says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading {
+    /// Its value in parts of its threshold.
+    pub(super) pressure: f64,
+    /// The share of the machine that is used, if that is what it says.
+    pub(super) usage: Option<f64>,
 }
 
 /// What was learned so far.
@@ -73,6 +86,8 @@ pub(super) struct Law {
     last_reading: u64,
     /// The signal in parts of its threshold, smoothed.
     pressure: Option<f64>,
+    /// The share of the machine that is used, smoothed, where the signal tells; or else 1.
+    usage: f64,
     /// Whether a probe overlaps what the next reading tells.
     probed: bool,
     /// Permits that ended in each step, without those of probes.
@@ -80,6 +95,8 @@ pub(super) struct Law {
     peaks: VecDeque<f64>,
     /// The response time without a queue, in seconds.
     unqueued: Option<f64>,
+    /// What that was before it was last learned.
+    earlier: Option<f64>,
     /// Whether that was measured without a queue.
     is_sure: bool,
     phase: Phase,
@@ -121,10 +138,12 @@ impl Law {
             step: 0,
             last_reading: 0,
             pressure: None,
+            usage: 1.0,
             probed: false,
             rates: VecDeque::with_capacity(RATE_SPAN),
             peaks: VecDeque::with_capacity(PEAK_SPAN),
             unqueued: None,
+            earlier: None,
             is_sure: false,
             phase: Phase::Watch,
             began: 0,
@@ -140,9 +159,9 @@ impl Law {
         self.step = self.step.saturating_add(step.steps);
         self.refused |= step.refused;
         self.remember(step);
-        let has_read = self.read(step.pressure);
+        let has_read = self.read(step.reading);
         if !self.probe(step) {
-            self.watch(step);
+            self.guess(step);
             if self.is_busy() {
                 self.follow();
             } else if has_read {
@@ -174,19 +193,37 @@ impl Law {
     }
 
     /// Takes a reading in, and says whether there was one.
-    fn read(&mut self, pressure: Option<f64>) -> bool {
+    fn read(&mut self, reading: Option<Reading>) -> bool {
         let probes = self.phase != Phase::Watch;
         self.probed |= probes;
-        let Some(pressure) = pressure else { return false };
+        let Some(Reading { pressure, usage }) = reading else { return false };
         self.last_reading = self.step;
         if std::mem::replace(&mut self.probed, probes) {
             return false;
         }
-        self.pressure = Some(match self.pressure {
-            Some(before) => before + (pressure - before) * SMOOTHING,
-            None => pressure,
-        });
+        let was_busy = self.is_busy();
+        self.pressure = Some(self.pressure.map_or(pressure, |before| before + (pressure - before) * SMOOTHING));
+        self.usage += (usage.unwrap_or(1.0).clamp(LEAST_USAGE, 1.0) - self.usage) * SMOOTHING;
+        if pressure < 1.0 && !self.is_busy() && !(self.limits && self.refused) {
+            self.learn();
+        } else if self.is_busy() && !was_busy {
+            // What was learned last may have been learned in a queue already.
+            self.unqueued = self.earlier.take().or(self.unqueued);
+        }
         true
+    }
+
+    /// Learns from the calls that ended while the machine was not busy.
+    fn learn(&mut self) {
+        if self.sample.count < ENOUGH {
+            return;
+        }
+        if let Some(mean) = std::mem::take(&mut self.sample).mean() {
+            self.is_sure = true;
+            self.next_probe = self.step.saturating_add(PROBE_PAUSE);
+            self.earlier = self.unqueued;
+            self.unqueued = Some(self.unqueued.map_or(mean, |known| known + (mean - known) * SMOOTHING));
+        }
     }
 
     fn is_busy(&self) -> bool {
@@ -229,18 +266,13 @@ impl Law {
         self.refused = false;
     }
 
-    /// Learns from calls as they come.
-    fn watch(&mut self, step: &Step) {
+    /// Guesses from the calls of the last second at most, as long as nothing better is known.
+    fn guess(&mut self, step: &Step) {
         let Sample { steps, count, .. } = self.sample;
-        if count < ENOUGH.max(step.peak.into()) && steps < STEPS {
+        if self.is_sure || count < ENOUGH.max(step.peak.into()) && steps < STEPS {
             return;
         }
-        let Some(mean) = std::mem::take(&mut self.sample).mean() else { return };
-        if self.pressure.is_some() && !self.is_busy() && !(self.limits && self.refused) {
-            self.is_sure = true;
-            self.next_probe = self.next_probe.max(self.step.saturating_add(PROBE_PAUSE));
-            self.unqueued = Some(self.unqueued.map_or(mean, |known| known + (mean - known) / 5.0));
-        } else if !self.is_sure {
+        if let Some(mean) = std::mem::take(&mut self.sample).mean() {
             self.unqueued = Some(self.unqueued.map_or(mean, |known| known.min(mean)));
         }
     }
@@ -248,7 +280,7 @@ impl Law {
     /// The machine is busy: the limit follows from what was measured.
     fn follow(&mut self) {
         let Some(unqueued) = self.unqueued else { return };
-        let inside = unqueued * self.rate();
+        let inside = unqueued * self.rate() / self.usage;
         self.limits = true;
         if self.refused && self.step >= self.next_probe {
             self.limit = (inside / 2.0).floor().max(1.0);

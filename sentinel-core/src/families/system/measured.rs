@@ -113,14 +113,14 @@ impl Bbr {
 
     /// Brings the limit up to date, once in each step.
     #[inline]
-    pub(super) fn follow(&self, now: u64, node: &Node, signal: &Signal, threshold: f64) {
+    pub(super) fn follow(&self, now: u64, node: &Node, (signal, threshold): (&Signal, f64), is_share: bool) {
         if !self.due.is_ahead(now) {
-            self.advance(now, node, signal, threshold);
+            self.advance(now, node, (signal, threshold), is_share);
         }
     }
 
     #[cold]
-    fn advance(&self, now: u64, node: &Node, signal: &Signal, threshold: f64) {
+    fn advance(&self, now: u64, node: &Node, (signal, threshold): (&Signal, f64), is_share: bool) {
         let Some(mut learner) = self.learner.try_lock() else { return };
         let Learner { law, step, ended, readings } = &mut *learner;
         let (this, ended_now, readings_now) = (now / STEP, Ended::of(node), signal.readings());
@@ -137,7 +137,10 @@ impl Bbr {
                 // It is not above what fits a gauge.
                 peak: self.peak.take(in_flight.into()) as u32,
                 refused: self.refused.take() > 0,
-                pressure: signal.get().filter(|_| is_new).map(|value| value / threshold),
+                reading: signal
+                    .get()
+                    .filter(|_| is_new)
+                    .map(|value| law::Reading { pressure: value / threshold, usage: is_share.then_some(value) }),
             });
             let limit = limit.unwrap_or(u32::MAX);
             if limit != self.gauge.limit() {
