@@ -27,6 +27,12 @@ pub enum Event<'a> {
         /// Everything that is wrong with them.
         error: &'a ReplaceError,
     },
+    /// The thread that reads the signals could not be started.
+    #[cfg(feature = "sampler")]
+    SamplerFailed {
+        /// What the system says.
+        error: &'a std::io::Error,
+    },
     /// An idle resource was given up to make room for another.
     ResourceEvicted {
         /// Its name.
@@ -125,6 +131,8 @@ pub fn trace(event: &Event<'_>) {
         Event::RulesRefused { source, error } => {
             tracing::error!(source, %error, "rules refused, those of before stay in force");
         }
+        #[cfg(feature = "sampler")]
+        Event::SamplerFailed { error } => tracing::error!(%error, "the signals are not read"),
         Event::ResourceEvicted { resource } => tracing::debug!(resource, "idle resource given up"),
         Event::ResourcesFull { resource, max_resources } => {
             tracing::warn!(resource, max_resources, "no room for another resource, it shares one");

@@ -129,6 +129,12 @@ macro_rules! families {
                 false $(|| self.$name.names(resource))+
             }
 
+            /// Whether a rule follows what the machine tells.
+            #[cfg(feature = "sampler")]
+            pub(crate) fn reads_signals(&self) -> bool {
+                false $(|| self.$name.reads_signals())+
+            }
+
             /// Which patterns a name matches: names with the same answer have the same rules. No name matches all.
             pub(crate) fn matching(&self, resource: Option<&str>) -> Vec<(usize, usize)> {
                 let mut all = Vec::new();

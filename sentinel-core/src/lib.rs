@@ -33,7 +33,8 @@
 //! # Features
 //!
 //! `json` (default), `yaml` and `toml` read and write rule documents; `quanta` (default) reads time from the processor's
-//! counter; `regex` adds rules on name patterns; `tracing` reports events.
+//! counter; `regex` adds rules on name patterns; `sampler` reads processor, load and memory for rules that adapt to them;
+//! `tracing` reports events.
 
 mod blocked;
 mod call;
@@ -46,6 +47,8 @@ mod plan;
 mod registry;
 mod resource;
 mod rules;
+#[cfg(feature = "sampler")]
+mod sampler;
 mod sentinel;
 mod signals;
 mod snapshot;
@@ -82,3 +85,5 @@ pub use clock::TscClock;
 pub use event::trace;
 #[cfg(feature = "json")]
 pub use rules::Parsed;
+#[cfg(feature = "sampler")]
+pub use sampler::Sampler;

@@ -15,6 +15,8 @@ use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
 use parking_lot::{Mutex, MutexGuard};
 
+#[cfg(feature = "sampler")]
+use crate::sampler::SamplerThread;
 use crate::{
     call::Call,
     clock::{Time, saturating_nanos},
@@ -52,6 +54,8 @@ pub(crate) struct Registry {
     buckets_per_second: u32,
     signals: Arc<Signals>,
     seed: u64,
+    #[cfg(feature = "sampler")]
+    sampler: Option<SamplerThread>,
     listeners: Listeners,
     inbound: Arc<Node>,
     slots: Slots,
@@ -92,6 +96,8 @@ impl Registry {
             buckets_per_second: builder.buckets_per_second,
             signals: Arc::default(),
             seed: builder.seed.unwrap_or_else(random),
+            #[cfg(feature = "sampler")]
+            sampler: builder.sampler.map(SamplerThread::new),
             listeners: Listeners::default(),
             inbound: Arc::new(Node::new(builder.buckets_per_second)),
             slots: papaya::HashMap::builder().hasher(RandomState::default()).collector(collector()).build(),
@@ -274,6 +280,8 @@ impl Registry {
 
     pub(crate) fn replace(&self, source: &str, rules: Rules) -> Result<Changes, ReplaceError> {
         let result = self.put_in_force(source, rules);
+        #[cfg(feature = "sampler")]
+        self.start_or_stop_sampler();
         match &result {
             Ok(changes) => self.listeners.tell(&Event::RulesReplaced { source, changes: *changes }),
             Err(error) => self.listeners.tell(&Event::RulesRefused { source, error }),
@@ -284,6 +292,15 @@ impl Registry {
     pub(crate) fn clear(&self, source: &str) -> Changes {
         // No rules are always valid, and fewer patterns never too large.
         self.replace(source, Rules::new()).unwrap_or_default()
+    }
+
+    #[cfg(feature = "sampler")]
+    fn start_or_stop_sampler(&self) {
+        if let Some(sampler) = &self.sampler
+            && let Err(error) = sampler.run_if(|| self.table.load().reads_signals(), &self.signals)
+        {
+            self.listeners.tell(&Event::SamplerFailed { error: &error });
+        }
     }
 
     fn put_in_force(&self, source: &str, rules: Rules) -> Result<Changes, ReplaceError> {

@@ -12,6 +12,11 @@ use crate::{
     snapshot::{ResourceSnapshot, Snapshot},
 };
 
+/// How often an instance can read its signals.
+#[cfg(feature = "sampler")]
+const SAMPLER_INTERVALS: std::ops::RangeInclusive<std::time::Duration> =
+    std::time::Duration::from_millis(200)..=std::time::Duration::from_secs(60);
+
 /// An instance: resources with their statistics, the rules in force on them, and a clock.
 ///
 /// Clones are handles on the same instance; two instances share nothing. An instance starts no thread and no task, and
@@ -121,6 +126,8 @@ pub struct Builder {
     pub(crate) max_resources: usize,
     pub(crate) buckets_per_second: u32,
     pub(crate) seed: Option<u64>,
+    #[cfg(feature = "sampler")]
+    pub(crate) sampler: Option<std::time::Duration>,
 }
 
 impl Builder {
@@ -160,6 +167,19 @@ impl Builder {
         self
     }
 
+    /// Lets the instance read its [signals](Sentinel::signals) by itself so often: from 200 ms to a minute; by default it
+    /// does not.
+    ///
+    /// This starts a thread, `sentinel-sampler`, when a rule is put in force that needs a signal, and ends it when none does or
+    /// the instance is gone. Where the system has no room for another thread, there is an
+    /// [event](crate::Event::SamplerFailed).
+    #[cfg(feature = "sampler")]
+    #[must_use]
+    pub fn sampler(mut self, interval: std::time::Duration) -> Self {
+        self.sampler = Some(interval);
+        self
+    }
+
     /// Makes the instance.
     ///
     /// # Errors
@@ -169,13 +189,24 @@ impl Builder {
         if !(1..=100).contains(&self.buckets_per_second) || 1_000 % self.buckets_per_second != 0 {
             return Err(BuildError::Buckets { given: self.buckets_per_second });
         }
+        #[cfg(feature = "sampler")]
+        if let Some(given) = self.sampler.filter(|given| !SAMPLER_INTERVALS.contains(given)) {
+            return Err(BuildError::Sampler { given });
+        }
         Ok(Sentinel(Arc::new(Registry::new(self))))
     }
 }
 
 impl Default for Builder {
     fn default() -> Self {
-        Self { time: None, max_resources: 6_000, buckets_per_second: 10, seed: None }
+        Self {
+            time: None,
+            max_resources: 6_000,
+            buckets_per_second: 10,
+            seed: None,
+            #[cfg(feature = "sampler")]
+            sampler: None,
+        }
     }
 }
 
@@ -188,5 +219,12 @@ pub enum BuildError {
     Buckets {
         /// What was asked for.
         given: u32,
+    },
+    /// The signals would be read too often or too rarely.
+    #[cfg(feature = "sampler")]
+    #[error("the signals are read every {given:?}, but it is from 200 ms to a minute")]
+    Sampler {
+        /// What was asked for.
+        given: std::time::Duration,
     },
 }

@@ -74,6 +74,12 @@ pub(crate) trait Checks: Family {
         None
     }
 
+    /// Whether a rule follows [`Signals`].
+    #[cfg(feature = "sampler")]
+    fn reads_signals(_rule: &Self::Params) -> bool {
+        false
+    }
+
     /// What alone decides where this is the only check of a plan, for families that hold nothing.
     fn shortcut(_check: &Check<Self>) -> Shortcut {
         Shortcut::Walk

@@ -129,6 +129,11 @@ impl Checks for Flow {
         Some(State { applies: Applies::All, limit: Limits::Watch(window) })
     }
 
+    #[cfg(feature = "sampler")]
+    fn reads_signals(rule: &FlowParams) -> bool {
+        matches!(rule.strategy, Strategy::MemoryAdaptive(_))
+    }
+
     fn shortcut(check: &Check<Self>) -> Shortcut {
         match (&check.state.applies, &check.state.limit) {
             (Applies::All, Limits::Total(limit)) => limit.shortcut(),

@@ -147,6 +147,11 @@ impl Checks for System {
         State { inbound: Arc::clone(context.around.inbound), signals: Arc::clone(context.around.signals) }
     }
 
+    #[cfg(feature = "sampler")]
+    fn reads_signals(rule: &SystemParams) -> bool {
+        rule.metric.signal().is_some()
+    }
+
     fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64) -> Step<Token> {
         let Check { rule, state: State { inbound, signals }, .. } = check;
         let metric = rule.rule.params.metric;

@@ -138,6 +138,12 @@ impl<F: Checks> FamilyTable<F> {
         self.exact.contains_key(resource) || self.watched.contains_key(resource)
     }
 
+    /// Whether a rule follows what the machine tells.
+    #[cfg(feature = "sampler")]
+    pub(crate) fn reads_signals(&self) -> bool {
+        self.exact.values().flatten().chain(&self.others).any(|rule| F::reads_signals(&rule.rule.params))
+    }
+
     /// The patterns that are in force on a resource, or where none is, the default rules: none where it has rules by its
     /// exact name, all for no name.
     pub(crate) fn matching(&self, resource: Option<&str>) -> Vec<usize> {
