@@ -11,7 +11,7 @@ use crate::{
     blocked::Blocked,
     call::{Call, OwnedCall},
     entry::Entry,
-    families::{Cause, Describe, Halt, Pooled, Resume, Turn},
+    families::{Cause, Describe, Halt, Pooled, Resume, SOON, Turn},
     plan::{PlanRef, Stage, Verdict},
     resource::ResourceId,
 };
@@ -196,10 +196,11 @@ impl Reservation {
     /// The reservation as a refusal, for callers that do not wait.
     #[cold]
     fn refuse(self) -> Blocked {
-        let Waiting { plan, due, at, call, .. } = &*self.0;
+        let Waiting { plan, due, at, turn, call, .. } = &*self.0;
         let now = plan.core.time.now();
         let threshold = plan.stages.rule(*at).map_or(0.0, Describe::threshold);
-        let cause = Cause { observed: threshold, threshold, retry_after: due.saturating_sub(now) };
+        let retry_after = if turn.is_some() { SOON } else { due.saturating_sub(now) };
+        let cause = Cause { observed: threshold, threshold, retry_after };
         Blocked::count(plan.clone(), now, call.permits(), *at, cause)
     }
 }

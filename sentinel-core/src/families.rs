@@ -6,8 +6,10 @@
 pub(crate) mod authority;
 mod family;
 pub(crate) mod flow;
+pub(crate) mod isolation;
 #[cfg(test)]
 mod laws;
+pub(crate) mod origin;
 mod pool;
 pub(crate) mod shedding;
 mod shortcut;
@@ -16,10 +18,10 @@ mod walk;
 
 pub use self::family::Family;
 pub(crate) use self::{
-    family::{Check, Checks, Context, Describe, Params, Surroundings},
+    family::{Check, Checks, Context, Describe, Later, Params, Surroundings},
     pool::Pooled,
     shortcut::{AtOnce, Shortcut},
-    walk::{Cause, Exit, Halt, Resume, Step, Taken, Turn, Walk, after, release, resume, undo, walk},
+    walk::{Cause, Exit, Halt, Resume, SOON, Step, Taken, Turn, Walk, after, release, resume, undo, walk},
 };
 
 /// Lists the families in the order in which a call meets them, and writes what has a field for each of them.
@@ -347,6 +349,8 @@ families! {
     shedding: shedding::Shedding,
     /// Flow rules: how many calls per interval.
     flow: flow::Flow,
+    /// Isolation rules: how many calls at a time.
+    isolation: isolation::Isolation,
 }
 
 pub(crate) mod sealed {

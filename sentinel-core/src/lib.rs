@@ -65,7 +65,9 @@ pub use self::{
     families::{
         FAMILIES, Family, Rules,
         authority::{Authority, AuthorityParams, AuthorityRule, List},
-        flow::{Behavior, Flow, FlowParams, FlowRule, MemoryAdaptive, OriginSelector, Strategy, Window},
+        flow::{Behavior, Flow, FlowParams, FlowRule, MemoryAdaptive, Strategy, Window},
+        isolation::{Isolation, IsolationParams, IsolationRule, Queue, QueueOrder},
+        origin::OriginSelector,
         shedding::{Shedding, SheddingParams, SheddingRule},
         system::{Metric, System, SystemParams, SystemRule, SystemStrategy},
     },

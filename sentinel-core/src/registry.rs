@@ -22,7 +22,7 @@ use crate::{
     clock::{Time, saturating_nanos},
     decision::Decision,
     event::{Event, Listeners},
-    families::{Part, Rules, Surroundings, Table},
+    families::{Later, Part, Rules, Surroundings, Table},
     plan,
     resource::{Core, Direction, ResourceId, Slot, Target, enter_under},
     rules::{Changes, InvalidRules, Parts, ReplaceError},
@@ -114,9 +114,9 @@ impl Registry {
         &self.signals
     }
 
-    fn around<'a>(&'a self, resource: &'a Arc<str>, direction: Direction) -> Surroundings<'a> {
+    fn around<'a>(&'a self, resource: &'a Arc<str>, direction: Direction, later: &'a Later) -> Surroundings<'a> {
         let Self { inbound, signals, listeners, seed, .. } = self;
-        Surroundings { resource, direction, inbound, signals, listeners, seed: *seed }
+        Surroundings { resource, direction, inbound, signals, listeners, seed: *seed, now: self.time.now(), later }
     }
 
     pub(crate) fn listeners(&self) -> &Listeners {
@@ -205,7 +205,7 @@ impl Registry {
         chosen_by: Option<&str>,
         name: Arc<str>,
     ) -> Arc<Slot> {
-        let stages = table.stages(chosen_by, None, &self.around(&name, target.direction));
+        let stages = table.stages(chosen_by, None, &self.around(&name, target.direction, &Later::default()));
         let core = Core {
             number: state.created,
             name,
@@ -327,18 +327,20 @@ impl Registry {
             None => state.parts.push((name, part)),
         }
         let old = self.table.swap(Arc::clone(&new));
-        self.apply(&mut state, &old, &new);
+        let later = Later::default();
+        self.apply(&mut state, &old, &new, &later);
+        drop(state);
+        later.run();
         Ok(changes)
     }
 
     /// Brings every resource under the new rules.
-    fn apply(&self, state: &mut State, old: &Table, new: &Table) {
+    fn apply(&self, state: &mut State, old: &Table, new: &Table, later: &Later) {
         let replan = |slot: &Slot| {
             let chosen_by = slot.chosen_by.as_deref();
             if !new.agrees_on(old, chosen_by) {
-                slot.replan(|before| {
-                    new.stages(chosen_by, Some(before), &self.around(&slot.core.name, slot.core.direction))
-                });
+                let around = self.around(&slot.core.name, slot.core.direction, later);
+                slot.replan(|before| new.stages(chosen_by, Some(before), &around));
             }
         };
         let slots = self.slots.pin();

@@ -7,7 +7,6 @@ pub(crate) mod bucket_window;
 pub(crate) mod counter;
 pub(crate) mod dice;
 pub(crate) mod flag;
-#[cfg_attr(not(test), expect(dead_code, reason = "the family of isolation rules comes next"))]
 pub(crate) mod gauge;
 pub(crate) mod leaky_bucket;
 #[cfg(all(test, loom))]
@@ -21,5 +20,4 @@ pub(crate) mod stripe;
 pub(crate) mod success_window;
 pub(crate) mod swap;
 pub(crate) mod threads;
-#[cfg_attr(not(test), expect(dead_code, reason = "the family of isolation rules comes next"))]
 pub(crate) mod waiter;

@@ -1,6 +1,6 @@
 //! What a family has to bring.
 
-use std::{fmt, hash::BuildHasher as _, sync::Arc, time::Duration};
+use std::{cell::RefCell, fmt, hash::BuildHasher as _, sync::Arc, time::Duration};
 
 use foldhash::quality::FixedState;
 
@@ -128,6 +128,23 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) listeners: &'a Listeners,
     /// What the instance's decisions by chance are made of.
     pub(crate) seed: u64,
+    pub(crate) now: u64,
+    pub(crate) later: &'a Later,
+}
+
+/// What a reload leaves to be done when it holds no lock any more, such as waking those who wait.
+#[derive(Default)]
+pub(crate) struct Later(RefCell<Vec<Box<dyn FnOnce()>>>);
+
+impl Later {
+    pub(crate) fn add(&self, work: impl FnOnce() + 'static) {
+        self.0.borrow_mut().push(Box::new(work));
+    }
+
+    /// Does it, in the order in which it came.
+    pub(crate) fn run(self) {
+        self.0.into_inner().into_iter().for_each(|work| work());
+    }
 }
 
 /// What surrounds the checks of one family.

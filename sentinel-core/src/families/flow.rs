@@ -4,7 +4,6 @@
 //! use) with how it spreads calls (refuse what is too much, or space calls evenly and let them wait).
 
 mod limit;
-mod origins;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -12,15 +11,16 @@ mod warm_up;
 
 use std::{sync::Arc, time::Duration};
 
-pub use self::rule::{Behavior, FlowParams, FlowRule, MemoryAdaptive, OriginSelector, Strategy, Window};
-use self::{
-    limit::{Limit, Token},
-    origins::Origins,
-};
+use self::limit::{Limit, Token};
+pub use self::rule::{Behavior, FlowParams, FlowRule, MemoryAdaptive, Strategy, Window};
 use crate::{
     call::Call,
     clock::saturating_nanos,
-    families::{Cause, Check, Checks, Context, Exit, Family, Shortcut, Step, sealed::Sealed},
+    families::{
+        Cause, Check, Checks, Context, Exit, Family, Shortcut, Step,
+        origin::{Applies, OriginSelector, Origins},
+        sealed::Sealed,
+    },
     rules::Compiled,
     sync::{bucket_window::BucketWindow, number::Number},
 };
@@ -46,19 +46,10 @@ pub(crate) struct State {
     limit: Limits,
 }
 
-/// The calls that a rule is about.
-#[derive(Debug)]
-enum Applies {
-    All,
-    Origin(Box<str>),
-    /// Calls of a known origin that no rule of the resource names.
-    OtherThan(Box<[Box<str>]>),
-}
-
 #[derive(Debug)]
 enum Limits {
     Total(Arc<Limit>),
-    PerOrigin(Arc<Origins>),
+    PerOrigin(Arc<Origins<Limit>>),
     /// A limit by what another resource admits.
     Related {
         window: Arc<BucketWindow>,
@@ -93,29 +84,28 @@ impl Checks for Flow {
 
     fn build(rule: &Compiled<Self>, previous: Option<&Check<Self>>, context: &Context<'_, Self>) -> State {
         let params = &rule.rule.params;
-        let applies = match &params.origin {
-            OriginSelector::Any => Applies::All,
-            OriginSelector::Named(name) => Applies::Origin(name.as_str().into()),
-            OriginSelector::Other => Applies::OtherThan(named_origins(context)),
-        };
+        let applies = Applies::new(&params.origin, context.rules.iter().map(|rule| &rule.rule.params.origin));
         if let Some(window) = &rule.shared.watch {
             let limit = Limits::Related { window: Arc::clone(window), threshold: Number::new(params.threshold) };
             return State { applies, limit };
         }
+        let signals = context.around.signals;
         let previous = previous
             .filter(|before| before.rule.rule.params.differs_only_in_thresholds(params))
             .map(|before| &before.state.limit);
         let limit = match (&params.origin, previous) {
             (OriginSelector::Other, Some(Limits::PerOrigin(origins))) => {
-                origins.set_params(params);
+                origins.set_terms((params.clone(), Arc::clone(signals)));
                 Limits::PerOrigin(Arc::clone(origins))
             }
-            (OriginSelector::Other, _) => Limits::PerOrigin(Arc::new(Origins::new(params, context.around.signals))),
+            (OriginSelector::Other, _) => {
+                Limits::PerOrigin(Arc::new(Origins::new((params.clone(), Arc::clone(signals)))))
+            }
             (_, Some(Limits::Total(limit))) => {
                 limit.set_params(params);
                 Limits::Total(Arc::clone(limit))
             }
-            _ => Limits::Total(Arc::new(Limit::new(params, context.around.signals))),
+            _ => Limits::Total(Arc::new(Limit::new(params, signals))),
         };
         State { applies, limit }
     }
@@ -142,16 +132,12 @@ impl Checks for Flow {
     }
 
     fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64) -> Step<Token> {
-        match &check.state.applies {
-            Applies::All => {}
-            Applies::Origin(origin) if **origin == *call.caller() => {}
-            Applies::OtherThan(named)
-                if !call.caller().is_empty() && !named.iter().any(|name| **name == *call.caller()) => {}
-            Applies::Origin(_) | Applies::OtherThan(_) => return Step::Skip,
+        if !check.state.applies.is_about(call.caller()) {
+            return Step::Skip;
         }
         match &check.state.limit {
             Limits::Total(limit) => limit.acquire(call, now),
-            Limits::PerOrigin(origins) => origins.acquire(call, now),
+            Limits::PerOrigin(origins) => origins.of(call.caller(), now).acquire(call, now),
             Limits::Related { window, threshold } => {
                 let bucket = saturating_nanos(check.rule.rule.params.interval) / u64::from(WATCH_BUCKETS);
                 related(window, threshold.get(), bucket, call, now)
@@ -163,7 +149,9 @@ impl Checks for Flow {
     fn undo(check: &Check<Self>, token: Token, call: &Call<'_>, _now: u64) {
         match &check.state.limit {
             Limits::Total(limit) => limit.undo(token, call),
-            Limits::PerOrigin(origins) => origins.undo(token, call),
+            // An origin that was forgotten meanwhile had used nothing any more, so there is nothing to undo. What was taken
+            // from the common limit stays taken where the origin has one of its own by now.
+            Limits::PerOrigin(origins) => origins.known(call.caller()).undo(token, call),
             Limits::Related { .. } => {}
             Limits::Watch(window) => {
                 if let Token::Counted(stamp) = token {
@@ -178,7 +166,7 @@ impl Checks for Flow {
     fn threshold(check: &Check<Self>) -> f64 {
         match &check.state.limit {
             Limits::Total(limit) => limit.threshold(),
-            Limits::PerOrigin(origins) => origins.threshold(),
+            Limits::PerOrigin(origins) => origins.beyond().threshold(),
             Limits::Related { threshold, .. } => threshold.get(),
             Limits::Watch(_) => f64::INFINITY,
         }
@@ -196,15 +184,6 @@ impl Checks for Flow {
             Limits::Watch(_) => false,
         }
     }
-}
-
-/// The origins that rules on the resource name.
-fn named_origins(context: &Context<'_, Flow>) -> Box<[Box<str>]> {
-    let named = context.rules.iter().filter_map(|rule| match &rule.rule.params.origin {
-        OriginSelector::Named(name) => Some(name.as_str().into()),
-        OriginSelector::Any | OriginSelector::Other => None,
-    });
-    named.collect()
 }
 
 /// Refuses while the related resource has had its threshold; may change with each bucket of its window.

@@ -141,7 +141,7 @@ impl Checks for System {
     fn build(rule: &Compiled<Self>, _previous: Option<&Check<Self>>, context: &Context<'_, Self>) -> State {
         match (&*rule.shared, rule.rule.params.metric) {
             (Shared::Qps(limiter), Metric::InboundQps(threshold)) => limiter.set_threshold(threshold as u64),
-            (Shared::InFlight(gauge), Metric::InFlight(permits)) => gauge.set_limit(permits, 0),
+            (Shared::InFlight(gauge), Metric::InFlight(permits)) => gauge.set_limit(permits),
             _ => {}
         }
         State { inbound: Arc::clone(context.around.inbound), signals: Arc::clone(context.around.signals) }

@@ -13,7 +13,6 @@ use crate::{call::Call, statistics::Outcome, sync::sliding_limiter::SlidingLimit
 
 /// What one rule says to one call.
 #[derive(Debug)]
-#[expect(dead_code, reason = "for families that hold, queue, or learn; flow control does none of it")]
 pub(crate) enum Step<T> {
     /// The rule is not about this call.
     Skip,
@@ -29,7 +28,6 @@ pub(crate) enum Step<T> {
 
 /// What a rule says to a call that stands in its queue and asks again.
 #[derive(Debug)]
-#[expect(dead_code, reason = "for families that hold, queue, or learn; flow control does none of it")]
 pub(crate) enum Resume {
     /// Admitted.
     Pass,
@@ -44,6 +42,10 @@ pub(crate) trait Turn: fmt::Debug + Send + Sync {
     /// Ready once asking again gets another answer than to wait.
     fn poll(&self, context: &mut Context<'_>) -> Poll<()>;
 }
+
+/// When trying again may help where that depends on when calls end, in nanoseconds: a millisecond, so that nobody tries
+/// without a pause.
+pub(crate) const SOON: u64 = 1_000_000;
 
 /// Why a rule refused, in numbers.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +63,12 @@ impl Cause {
         // Whole permits; `floor` would be a call.
         let observed = (threshold as u64).saturating_sub(limiter.left()) as f64;
         Self { observed, threshold, retry_after: after(not_before, now) }
+    }
+
+    /// Of the permits that calls in flight hold, too few are left for one that asks for `permits`.
+    pub(crate) fn in_flight(in_flight: u32, limit: u32, permits: u32) -> Self {
+        let retry_after = if permits > limit { u64::MAX } else { SOON };
+        Self { observed: in_flight.into(), threshold: limit.into(), retry_after }
     }
 }
 

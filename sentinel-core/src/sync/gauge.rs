@@ -142,18 +142,25 @@ impl Gauge {
     /// Ends the wait of a call that gives up: what it was granted meanwhile goes on to the next.
     pub(crate) fn leave(&self, waiter: &Waiter, now: u64) {
         if self.withdraw(waiter, now) == Fate::Granted {
-            self.release(waiter.permits, now);
+            self.release(waiter.permits(), now);
         }
     }
 
-    /// Changes the limit. Lowering it takes no permits away; raising it serves those who wait.
-    pub(crate) fn set_limit(&self, limit: u32, now: u64) {
-        let queue = self.queue.lock();
+    /// Changes the limit. Lowering it takes no permits away; what raising it frees goes to those who wait when they are
+    /// [served](Gauge::serve).
+    pub(crate) fn set_limit(&self, limit: u32) {
+        let _queue = self.queue.lock();
         let change = i64::from(limit) - i64::from(self.limit.load(Ordering::Relaxed));
         self.limit.store(limit, Ordering::Relaxed);
         self.word.fetch_add((change << WAITING_BITS) as u64, Ordering::Relaxed);
-        drop(queue);
-        self.serve(now);
+    }
+
+    /// Serves the queue. Wakes those who wait, which is foreign code: for callers that hold no lock.
+    #[cold]
+    pub(crate) fn serve(&self, now: u64) {
+        let mut settled = Settled::default();
+        self.settle(&mut self.queue.lock(), now, &mut settled);
+        self.wake(settled, now);
     }
 
     pub(crate) fn limit(&self) -> u32 {
@@ -232,14 +239,6 @@ impl Gauge {
         Some(waiter)
     }
 
-    /// Serves the queue.
-    #[cold]
-    fn serve(&self, now: u64) {
-        let mut settled = Settled::default();
-        self.settle(&mut self.queue.lock(), now, &mut settled);
-        self.wake(settled, now);
-    }
-
     /// Wakes those who were settled; no lock is held. Serves on if there may be more.
     fn wake(&self, mut settled: Settled, now: u64) {
         loop {
@@ -260,9 +259,9 @@ impl Gauge {
                 continue;
             }
             let Some(next) = queue.next(now) else { return };
-            if next.permits > self.limit() {
+            if next.permits() > self.limit() {
                 self.refuse(&next, settled);
-            } else if self.take(next.permits, true) {
+            } else if self.take(next.permits(), true) {
                 settled.push(next.settle(Fate::Granted));
             } else {
                 return;

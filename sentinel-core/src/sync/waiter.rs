@@ -17,7 +17,7 @@ use super::primitive::Mutex;
 pub(crate) struct Waiter {
     /// What tells it from all others in its queue; later ones have higher numbers.
     pub(super) place: u64,
-    pub(super) permits: u32,
+    permits: u32,
     until: u64,
     state: Mutex<State>,
 }
@@ -59,6 +59,11 @@ impl Waiter {
             State::Waiting(_) => None,
             State::Settled(fate) => Some(fate),
         }
+    }
+
+    /// What it waits for.
+    pub(crate) fn permits(&self) -> u32 {
+        self.permits
     }
 
     /// The last moment at which it may still be granted.

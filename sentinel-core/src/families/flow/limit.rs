@@ -11,7 +11,7 @@ use super::{
 use crate::{
     call::Call,
     clock::saturating_nanos,
-    families::{Cause, Shortcut, Step, after},
+    families::{Cause, Shortcut, Step, after, origin::OriginLimit},
     signals::Signals,
     sync::{
         bucket_window::{self, BucketWindow},
@@ -287,6 +287,22 @@ impl Limit {
             self.set_threshold(memory_threshold(&bounds, used));
             seen.set(memory_mark(used));
         }
+    }
+}
+
+impl OriginLimit for Limit {
+    type Terms = (FlowParams, Arc<Signals>);
+
+    fn new((params, signals): &Self::Terms) -> Self {
+        Self::new(params, signals)
+    }
+
+    fn set_terms(&self, (params, _): &Self::Terms) {
+        self.set_params(params);
+    }
+
+    fn is_idle(&self, now: u64) -> bool {
+        self.is_idle(now)
     }
 }
 

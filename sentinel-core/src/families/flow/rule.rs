@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Flow;
 use crate::{
-    families::Params,
+    families::{Params, origin::OriginSelector},
     rules::{Report, Rule},
 };
 
@@ -80,22 +80,6 @@ pub enum Window {
         /// Buckets per interval, 1 to 100; default 2. They divide the interval into whole milliseconds.
         buckets: u32,
     },
-}
-
-/// Whose calls a rule is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OriginSelector {
-    /// Everybody's together; the default. Document: `default`.
-    #[default]
-    Any,
-    /// Those of one origin. Document: its name, which is neither `default` nor `other`.
-    Named(String),
-    /// Those of every origin that no rule of the family names on the resource, each with a limit of its own. Calls without
-    /// an origin are not meant. Document: `other`.
-    ///
-    /// A thousand origins have limits of their own at a time; see [`Flow`] for what happens beyond.
-    Other,
 }
 
 /// Where the threshold in force comes from.
@@ -252,12 +236,7 @@ impl Params for FlowParams {
         if !(MIN_INTERVAL..=MAX_INTERVAL).contains(&self.interval) {
             report.invalid("intervalMs", self.interval.as_secs_f64() * 1e3, "an interval lasts from 1 ms to 7 days");
         }
-        if let OriginSelector::Named(name) = &self.origin {
-            report.origin("origin", name);
-            if name == "default" || name == "other" {
-                report.invalid("origin", format!("{name:?}"), "this word stands for every origin or every other one");
-            }
-        }
+        self.origin.validate(report);
         if let Strategy::WarmUp { period, cold_factor } = self.strategy {
             if period.is_zero() || period > MAX_PERIOD {
                 report.invalid(
@@ -379,11 +358,7 @@ mod wire {
             threshold: read_threshold(fields, source),
             interval: fields.millis("intervalMs").unwrap_or(DEFAULT_INTERVAL),
             window: read_window(fields),
-            origin: match fields.string("origin").as_deref() {
-                None | Some("default") => OriginSelector::Any,
-                Some("other") => OriginSelector::Other,
-                Some(name) => OriginSelector::Named(name.to_owned()),
-            },
+            origin: OriginSelector::read(fields),
             related_resource: fields.string("relatedResource"),
             strategy: read_strategy(fields, source),
             behavior: read_behavior(fields),
@@ -480,11 +455,7 @@ mod wire {
             out.field("window", "aligned");
             out.field("buckets", buckets);
         }
-        match &params.origin {
-            OriginSelector::Any => {}
-            OriginSelector::Named(name) => out.field("origin", name.as_str()),
-            OriginSelector::Other => out.field("origin", "other"),
-        }
+        params.origin.write(out);
         if let Some(related) = &params.related_resource {
             out.field("relatedResource", related.as_str());
         }

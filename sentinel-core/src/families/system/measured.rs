@@ -144,7 +144,7 @@ impl Bbr {
             });
             let limit = limit.unwrap_or(u32::MAX);
             if limit != self.gauge.limit() {
-                self.gauge.set_limit(limit, now);
+                self.gauge.set_limit(limit);
             }
         }
         self.due.set((this + 1).saturating_mul(STEP));

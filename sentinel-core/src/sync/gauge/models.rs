@@ -190,7 +190,10 @@ fn who_gives_up_when_he_is_granted_knows_it() {
 fn a_raised_limit_reaches_who_joins_meanwhile() {
     model(3, || {
         let gauge = gauge(1, 1);
-        let thread = spawn(&gauge, |gauge| gauge.set_limit(2, NOW));
+        let thread = spawn(&gauge, |gauge| {
+            gauge.set_limit(2);
+            gauge.serve(NOW);
+        });
         let asked = gauge.acquire(1, NOW, &LIMITS);
         thread.join().unwrap();
         assert!(has_permit(&asked), "{asked:?}");
@@ -203,7 +206,7 @@ fn nobody_takes_what_a_lowered_limit_no_longer_allows() {
     model(3, || {
         let gauge = gauge(2, 1);
         let thread = spawn(&gauge, |gauge| {
-            gauge.set_limit(1, NOW);
+            gauge.set_limit(1);
             assert!(!take(gauge), "one is in flight");
         });
         let taken = take(&gauge);

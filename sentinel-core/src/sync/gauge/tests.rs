@@ -31,6 +31,11 @@ fn queue_up(gauge: &Gauge, permits: u32, now: u64, limits: &QueueLimits) -> Arc<
     }
 }
 
+fn set_limit(gauge: &Gauge, limit: u32, now: u64) {
+    gauge.set_limit(limit);
+    gauge.serve(now);
+}
+
 /// What was decided about all of them.
 fn fates<const N: usize>(waiters: [&Waiter; N]) -> [Option<Fate>; N] {
     waiters.map(Waiter::fate)
@@ -65,11 +70,11 @@ fn a_batch_gets_all_or_nothing_and_none_at_all_always_passes() {
 fn the_largest_numbers_fit() {
     let gauge = Gauge::new(u32::MAX);
     assert!(take(&gauge, u32::MAX) && !take(&gauge, 1));
-    gauge.set_limit(0, 0);
+    set_limit(&gauge, 0, 0);
     assert_eq!((gauge.in_flight(), gauge.limit()), (u32::MAX, 0));
     gauge.release(u32::MAX - 1, 0);
     assert!(!take(&gauge, 1));
-    gauge.set_limit(u32::MAX, 0);
+    set_limit(&gauge, u32::MAX, 0);
     assert!(take(&gauge, u32::MAX - 1) && !take(&gauge, 1));
 }
 
@@ -77,13 +82,13 @@ fn the_largest_numbers_fit() {
 fn a_lowered_limit_takes_nothing_away_and_a_raised_one_holds_at_once() {
     let gauge = Gauge::new(5);
     assert!(take(&gauge, 5));
-    gauge.set_limit(2, 0);
+    set_limit(&gauge, 2, 0);
     assert_eq!(gauge.in_flight(), 5);
     gauge.release(3, 0);
     assert!(!take(&gauge, 1));
     gauge.release(1, 0);
     assert!(take(&gauge, 1) && !take(&gauge, 1));
-    gauge.set_limit(4, 0);
+    set_limit(&gauge, 4, 0);
     assert!(take(&gauge, 2) && !take(&gauge, 1));
 }
 
@@ -129,7 +134,7 @@ fn what_can_never_be_granted_does_not_wait() {
     assert!(matches!(gauge.acquire(3, 0, &QUEUE), Asked::Refused));
     assert!(take(&gauge, 2));
     let (batch, single) = (queue_up(&gauge, 2, 0, &QUEUE), queue_up(&gauge, 1, 0, &QUEUE));
-    gauge.set_limit(1, 0);
+    set_limit(&gauge, 1, 0);
     assert_eq!(fates([&batch, &single]), [REFUSED, None]);
     gauge.release(2, 0);
     assert_eq!(single.fate(), GRANTED);
@@ -184,7 +189,7 @@ fn a_raised_limit_serves_who_waits() {
     let gauge = Gauge::new(1);
     assert!(take(&gauge, 1));
     let waiters: Vec<_> = (0..10).map(|_| queue_up(&gauge, 1, 0, &QUEUE)).collect();
-    gauge.set_limit(9, 0);
+    set_limit(&gauge, 9, 0);
     assert_eq!(waiters.iter().filter(|waiter| waiter.fate() == GRANTED).count(), 8);
     assert_eq!((gauge.in_flight(), gauge.waiting()), (9, 2));
 }

@@ -155,7 +155,7 @@ fn play(limit: u32, newest_first: bool, acts: &[Act]) {
                 model.serve(now, &mut decided);
             }
             Act::SetLimit(limit) => {
-                gauge.set_limit(*limit, now * MILLI);
+                set_limit(&gauge, *limit, now * MILLI);
                 model.limit = *limit;
                 model.serve(now, &mut decided);
             }
@@ -166,7 +166,7 @@ fn play(limit: u32, newest_first: bool, acts: &[Act]) {
             let fate = decided.iter().find(|(decided, _)| *decided == number).map(|(_, fate)| *fate);
             assert_eq!(waiter.fate(), fate, "call {number} after {act:?}");
             match fate {
-                Some(Fate::Granted) => *call = Call::Inside(waiter.permits),
+                Some(Fate::Granted) => *call = Call::Inside(waiter.permits()),
                 Some(Fate::Refused) => *call = Call::Gone,
                 None => {}
             }

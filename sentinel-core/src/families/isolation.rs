@@ -1,0 +1,289 @@
+//! Isolation rules: how many calls are in flight at a time.
+//!
+//! # What it protects from
+//!
+//! A dependency that gets slow, and then holds all threads, connections and memory of those who call it. A rate does not
+//! help there: ten calls a second that take a minute each are six hundred in flight. A limit on those leaves the rest of the
+//! service what it needs; a short queue before it takes up bursts.
+//!
+//! # Fields
+//!
+//! | document | in code | meaning | range | default |
+//! |---|---|---|---|---|
+//! | `threshold` | [`threshold`](IsolationParams::threshold) | permits in flight; 0 blocks whatever takes permits | 0 to 4,294,967,295 | |
+//! | `origin` | [`OriginSelector`] | whose calls: everybody's together, those of one origin, or those of every other one on its own | `default`, `other`, or a name of 1 to 512 bytes | `default` |
+//! | `maxQueueSize` | [`max_waiting`](Queue::max_waiting) | calls that may wait; 0 is no queue | 0 to 1,000,000 | 0 |
+//! | `maxQueueingTimeMs` | [`max_wait`](Queue::max_wait) | the longest wait | above 0 ms, to 1 h | 500 ms |
+//! | `queueOrder` | [`QueueOrder`] | who is served first | `fifo`, `newestFirst` | `fifo` |
+//!
+//! A reload that changes anything but `origin` applies at once and goes on counting calls that are inside: a lower threshold
+//! takes effect as they end, a higher one serves those who wait. With another `origin` the rule starts anew.
+//!
+//! # How it decides
+//!
+//! Permits that are free are counted in one word: taking some and giving them back is one step each, so there is no
+//! moment at which one too many is in flight. A call beyond the threshold is blocked, or joins the queue while that has
+//! room, and whoever comes later stands behind it. Permits that come back go to the first in the queue, a batch there
+//! waits until all of its permits are free, and who gives up leaves his place and what he was granted to the next. With
+//! `newestFirst`, a queue that has not been empty for 100 ms serves the newest call first, the one that somebody most
+//! likely still waits for, and refuses the oldest when it is full, until it has been empty. (A semaphore, as the bulkhead of
+//! *Release It!*, Nygard 2007; the order under overload is the adaptive LIFO of "Fail at Scale", ACM Queue 13(8), 2015. The
+//! Sentinel family compares first and counts later, which lets too many in, and counts a batch as one.)
+//!
+//! # Example
+//!
+//! ```
+//! use sentinel_core::{IsolationRule, Rules, Sentinel};
+//!
+//! let sentinel = Sentinel::default();
+//! sentinel.rules().replace("code", Rules::new().isolation([IsolationRule::new("orders", 2)]))?;
+//!
+//! let first = sentinel.enter("orders").immediately().unwrap();
+//! let _second = sentinel.enter("orders").immediately().unwrap();
+//! let refused = sentinel.enter("orders").immediately().unwrap_err();
+//! assert_eq!(
+//!     refused.to_string(),
+//!     "isolation rule `isolation:orders#0` blocks `orders`: 2 of 2 in flight, try again in 1ms",
+//! );
+//! drop(first);
+//! assert!(sentinel.enter("orders").immediately().is_ok());
+//! # Ok::<(), sentinel_core::ReplaceError>(())
+//! ```
+//!
+//! A call that may wait asks with [`admitted`](crate::Decision::admitted), or
+//! [`admitted_blocking`](crate::Decision::admitted_blocking) on a thread of its own, and goes on as soon as it is its turn.
+//!
+//! # What a refusal looks like
+//!
+//! [`Blocked`](crate::Blocked) with the family `isolation`; it [observed](crate::Blocked::observed) the permits in flight, of
+//! the [threshold](crate::Blocked::threshold). When a call will end is not known, so
+//! [`retry_after`](crate::Blocked::retry_after) is a millisecond: trying again may help at any moment. It is `None` for a call
+//! that asks for more permits than the threshold. Who is refused after a wait gets the same. The HTTP adapters answer 503.
+//!
+//! # When not to use it
+//!
+//! To hold a rate that somebody else allows: that is a flow rule. Where nobody knows the right number, or it changes with
+//! the load: too low a threshold refuses what could be served, too high a one protects from nothing. A long queue helps
+//! nobody: what waits for longer than its caller does is served in vain.
+
+mod rule;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context as TaskContext, Poll},
+};
+
+pub use self::rule::{IsolationParams, IsolationRule, Queue, QueueOrder};
+use crate::{
+    call::Call,
+    clock::saturating_nanos,
+    families::{
+        Cause, Check, Checks, Context, Exit, Family, Resume, Step, Turn,
+        origin::{Applies, OriginLimit, OriginSelector, Origins},
+        sealed::Sealed,
+    },
+    rules::Compiled,
+    sync::{
+        gauge::{Asked, Gauge, QueueLimits},
+        waiter::{Fate, Waiter},
+    },
+};
+
+/// The family of isolation rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Isolation;
+
+impl Sealed for Isolation {}
+
+impl Family for Isolation {
+    const NAME: &'static str = "isolation";
+    type Params = IsolationParams;
+}
+
+/// One rule on one resource.
+#[derive(Debug)]
+pub(crate) struct State {
+    applies: Applies,
+    gauges: Gauges,
+    queue: QueueLimits,
+}
+
+#[derive(Debug)]
+enum Gauges {
+    Total(Arc<Gauge>),
+    PerOrigin(Arc<Origins<Gauge>>),
+}
+
+/// What a call took: permits, or a place in the queue that becomes permits.
+#[derive(Debug)]
+pub(crate) struct Token {
+    /// The gauge of its origin, where each has its own.
+    of_origin: Option<Arc<Gauge>>,
+    /// The place in the queue, if it had to wait.
+    waiter: Option<Arc<Waiter>>,
+}
+
+impl Checks for Isolation {
+    const HOLDS: bool = true;
+    type Shared = ();
+    type State = State;
+    type Token = Token;
+
+    fn share(_rule: &IsolationParams, _previous: Option<&Compiled<Self>>) {}
+
+    fn build(rule: &Compiled<Self>, previous: Option<&Check<Self>>, context: &Context<'_, Self>) -> State {
+        let params = &rule.rule.params;
+        let kept = previous.filter(|before| before.rule.rule.params.origin == params.origin);
+        let gauges = match kept.map(|before| &before.state.gauges) {
+            Some(gauges) => gauges.follow(params.threshold, context),
+            None if params.origin == OriginSelector::Other => {
+                Gauges::PerOrigin(Arc::new(Origins::new(params.threshold)))
+            }
+            None => Gauges::Total(Arc::new(Gauge::new(params.threshold))),
+        };
+        let applies = Applies::new(&params.origin, context.rules.iter().map(|rule| &rule.rule.params.origin));
+        State { applies, gauges, queue: params.queue.map_or_else(QueueLimits::default, |queue| limits(&queue)) }
+    }
+
+    fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64) -> Step<Token> {
+        let State { applies, gauges, queue } = &check.state;
+        if !applies.is_about(call.caller()) {
+            return Step::Skip;
+        }
+        match gauges {
+            Gauges::Total(gauge) => ask(gauge, None, queue, call, now),
+            Gauges::PerOrigin(origins) => {
+                let gauge = origins.of(call.caller(), now);
+                ask(&gauge, Some(Arc::clone(&gauge)), queue, call, now)
+            }
+        }
+    }
+
+    fn undo(check: &Check<Self>, token: Token, call: &Call<'_>, now: u64) {
+        let Some(gauge) = token.gauge(check) else { return };
+        match &token.waiter {
+            Some(waiter) => gauge.leave(waiter, now),
+            None => gauge.release(call.permits(), now),
+        }
+    }
+
+    fn resume(check: &Check<Self>, token: &mut Token, now: u64) -> Resume {
+        let (Some(gauge), Some(waiter)) = (token.gauge(check), &token.waiter) else { return Resume::Pass };
+        let fate = match waiter.fate() {
+            None if now < waiter.until() => return Resume::Wait,
+            None => gauge.withdraw(waiter, now),
+            Some(fate) => fate,
+        };
+        match fate {
+            Fate::Granted => Resume::Pass,
+            Fate::Refused => Resume::Block(cause(gauge, waiter.permits())),
+        }
+    }
+
+    fn release(check: &Check<Self>, token: Token, exit: &Exit) {
+        if let Some(gauge) = token.gauge(check) {
+            gauge.release(exit.count, exit.now);
+        }
+    }
+
+    fn explain(_check: &Check<Self>, cause: &Cause, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} in flight", cause.observed, cause.threshold)
+    }
+
+    fn threshold(check: &Check<Self>) -> f64 {
+        match &check.state.gauges {
+            Gauges::Total(gauge) => gauge.limit().into(),
+            Gauges::PerOrigin(origins) => origins.beyond().limit().into(),
+        }
+    }
+
+    fn is_idle(check: &Check<Self>, now: u64) -> bool {
+        match &check.state.gauges {
+            Gauges::Total(gauge) => gauge.is_idle(),
+            Gauges::PerOrigin(origins) => origins.is_idle(now),
+        }
+    }
+}
+
+impl Gauges {
+    /// The same gauges, with another threshold.
+    fn follow(&self, threshold: u32, context: &Context<'_, Isolation>) -> Self {
+        let now = context.around.now;
+        match self {
+            Self::Total(gauge) => {
+                gauge.set_limit(threshold);
+                let raised = Arc::clone(gauge);
+                context.around.later.add(move || raised.serve(now));
+                Self::Total(Arc::clone(gauge))
+            }
+            Self::PerOrigin(origins) => {
+                origins.set_terms(threshold);
+                let raised = Arc::clone(origins);
+                context.around.later.add(move || raised.all().iter().for_each(|gauge| gauge.serve(now)));
+                Self::PerOrigin(Arc::clone(origins))
+            }
+        }
+    }
+}
+
+impl Token {
+    /// The gauge that it was taken from.
+    #[inline]
+    fn gauge<'a>(&'a self, check: &'a Check<Isolation>) -> Option<&'a Gauge> {
+        match &check.state.gauges {
+            Gauges::Total(gauge) => Some(gauge),
+            Gauges::PerOrigin(_) => self.of_origin.as_deref(),
+        }
+    }
+}
+
+impl OriginLimit for Gauge {
+    type Terms = u32;
+
+    fn new(limit: &u32) -> Self {
+        Self::new(*limit)
+    }
+
+    fn set_terms(&self, limit: &u32) {
+        self.set_limit(*limit);
+    }
+
+    fn is_idle(&self, _now: u64) -> bool {
+        self.is_idle()
+    }
+}
+
+impl Turn for Waiter {
+    fn poll(&self, context: &mut TaskContext<'_>) -> Poll<()> {
+        self.poll(context)
+    }
+}
+
+fn limits(queue: &Queue) -> QueueLimits {
+    QueueLimits {
+        room: queue.max_waiting,
+        max_wait: saturating_nanos(queue.max_wait),
+        newest_first: queue.order == QueueOrder::NewestFirst,
+    }
+}
+
+#[inline]
+fn ask(gauge: &Gauge, of_origin: Option<Arc<Gauge>>, queue: &QueueLimits, call: &Call<'_>, now: u64) -> Step<Token> {
+    match gauge.acquire(call.permits(), now, queue) {
+        Asked::Granted => Step::Pass(Token { of_origin, waiter: None }),
+        Asked::Queued(waiter) => {
+            let token = Token { of_origin, waiter: Some(Arc::clone(&waiter)) };
+            Step::Queue(token, waiter, queue.max_wait)
+        }
+        Asked::Refused => Step::Block(cause(gauge, call.permits())),
+    }
+}
+
+/// Too few permits are free.
+#[cold]
+fn cause(gauge: &Gauge, permits: u32) -> Cause {
+    Cause::in_flight(gauge.in_flight(), gauge.limit(), permits)
+}
