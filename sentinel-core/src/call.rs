@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 pub struct Call<'a> {
     count: u32,
     prioritized: bool,
+    criticality: Criticality,
     origin: &'a str,
     args: &'a [Arg<'a>],
     named_args: &'a [(&'a str, Arg<'a>)],
@@ -25,7 +26,7 @@ impl<'a> Call<'a> {
     /// A call for one permit, by nobody in particular.
     #[inline]
     pub const fn new() -> Self {
-        Self { count: 1, prioritized: false, origin: "", args: &[], named_args: &[] }
+        Self { count: 1, prioritized: false, criticality: Criticality::Default, origin: "", args: &[], named_args: &[] }
     }
 
     /// A call for one permit that is there already when it is asked for.
@@ -51,6 +52,13 @@ impl<'a> Call<'a> {
     #[must_use]
     pub const fn prioritized(mut self) -> Self {
         self.prioritized = true;
+        self
+    }
+
+    /// How important the call is, for rules that keep permits for the more important ones.
+    #[must_use]
+    pub const fn criticality(mut self, criticality: Criticality) -> Self {
+        self.criticality = criticality;
         self
     }
 
@@ -86,6 +94,12 @@ impl<'a> Call<'a> {
         self.prioritized
     }
 
+    /// How important the call is.
+    #[inline]
+    pub const fn importance(&self) -> Criticality {
+        self.criticality
+    }
+
     /// The argument at a position; negative positions count from the end.
     pub fn arg(&self, position: isize) -> Option<Arg<'a>> {
         let index = if position < 0 { self.args.len().checked_add_signed(position)? } else { position.unsigned_abs() };
@@ -102,6 +116,18 @@ impl Default for Call<'_> {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// How important a call is: which goes first when there is too much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Criticality {
+    /// Can be left out: prefetching, crawlers, batch work.
+    Sheddable,
+    /// Everything else; the default.
+    #[default]
+    Default,
+    /// Has to get through: what users notice at once, health checks.
+    Critical,
 }
 
 /// The value of an argument.
@@ -137,6 +163,7 @@ arg_from!(i32 => Integer, u32 => Integer, i64 => Integer, &'a str => Text, bool 
 pub(crate) struct OwnedCall {
     count: u32,
     prioritized: bool,
+    criticality: Criticality,
     origin: Box<str>,
     args: Box<[OwnedArg]>,
     named_args: Box<[(Box<str>, OwnedArg)]>,
@@ -164,6 +191,7 @@ impl OwnedCall {
         go_on(&Call {
             count: self.count,
             prioritized: self.prioritized,
+            criticality: self.criticality,
             origin: &self.origin,
             args: &args,
             named_args: &named_args,
@@ -176,6 +204,7 @@ impl From<&Call<'_>> for OwnedCall {
         Self {
             count: call.count,
             prioritized: call.prioritized,
+            criticality: call.criticality,
             origin: call.origin.into(),
             args: call.args.iter().map(OwnedArg::from).collect(),
             named_args: call.named_args.iter().map(|(name, value)| ((*name).into(), value.into())).collect(),

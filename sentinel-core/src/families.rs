@@ -11,12 +11,13 @@ pub(crate) mod isolation;
 mod laws;
 pub(crate) mod origin;
 mod pool;
+mod shares;
 pub(crate) mod shedding;
 mod shortcut;
 pub(crate) mod system;
 mod walk;
 
-pub use self::family::Family;
+pub use self::{family::Family, shares::Shares};
 pub(crate) use self::{
     family::{Check, Checks, Context, Describe, Later, Params, Surroundings},
     pool::Pooled,

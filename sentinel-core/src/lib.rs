@@ -57,16 +57,16 @@ mod sync;
 
 pub use self::{
     blocked::Blocked,
-    call::{Arg, Call},
+    call::{Arg, Call, Criticality},
     clock::{Clock, ManualClock, SystemClock},
     decision::{Decision, Reservation},
     entry::Entry,
     event::{Event, Subscription},
     families::{
-        FAMILIES, Family, Rules,
+        FAMILIES, Family, Rules, Shares,
         authority::{Authority, AuthorityParams, AuthorityRule, List},
         flow::{Behavior, Flow, FlowParams, FlowRule, MemoryAdaptive, Strategy, Window},
-        isolation::{Isolation, IsolationParams, IsolationRule, Queue, QueueOrder},
+        isolation::{Adaptive, Algorithm, Isolation, IsolationParams, IsolationRule, Queue, QueueOrder},
         origin::OriginSelector,
         shedding::{Shedding, SheddingParams, SheddingRule},
         system::{Metric, System, SystemParams, SystemRule, SystemStrategy},

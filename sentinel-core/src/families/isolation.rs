@@ -66,6 +66,7 @@
 //! the load: too low a threshold refuses what could be served, too high a one protects from nothing. A long queue helps
 //! nobody: what waits for longer than its caller does is served in vain.
 
+mod adaptive;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -76,12 +77,13 @@ use std::{
     task::{Context as TaskContext, Poll},
 };
 
-pub use self::rule::{IsolationParams, IsolationRule, Queue, QueueOrder};
+use self::adaptive::Finder;
+pub use self::rule::{Adaptive, Algorithm, IsolationParams, IsolationRule, Queue, QueueOrder};
 use crate::{
     call::Call,
     clock::saturating_nanos,
     families::{
-        Cause, Check, Checks, Context, Exit, Family, Resume, Step, Turn,
+        Cause, Check, Checks, Context, Exit, Family, Resume, Shares, Step, Turn,
         origin::{Applies, OriginLimit, OriginSelector, Origins},
         sealed::Sealed,
     },
@@ -109,6 +111,8 @@ pub(crate) struct State {
     applies: Applies,
     gauges: Gauges,
     queue: QueueLimits,
+    /// What finds the limit, where that is not given.
+    finder: Option<Arc<Finder>>,
 }
 
 #[derive(Debug)]
@@ -137,7 +141,13 @@ impl Checks for Isolation {
     fn build(rule: &Compiled<Self>, previous: Option<&Check<Self>>, context: &Context<'_, Self>) -> State {
         let params = &rule.rule.params;
         let kept = previous.filter(|before| before.rule.rule.params.origin == params.origin);
+        let finder = params.adaptive.as_ref().map(|adaptive| {
+            let found = kept.and_then(|before| before.state.finder.as_ref()).filter(|finder| finder.is_for(adaptive));
+            found.cloned().ok_or_else(|| Arc::new(Finder::new(adaptive, params.threshold, context.seed(rule))))
+        });
+        let goes_on = matches!(finder, Some(Ok(_)));
         let gauges = match kept.map(|before| &before.state.gauges) {
+            Some(Gauges::Total(gauge)) if goes_on => Gauges::Total(Arc::clone(gauge)),
             Some(gauges) => gauges.follow(params.threshold, context),
             None if params.origin == OriginSelector::Other => {
                 Gauges::PerOrigin(Arc::new(Origins::new(params.threshold)))
@@ -145,19 +155,21 @@ impl Checks for Isolation {
             None => Gauges::Total(Arc::new(Gauge::new(params.threshold))),
         };
         let applies = Applies::new(&params.origin, context.rules.iter().map(|rule| &rule.rule.params.origin));
-        State { applies, gauges, queue: params.queue.map_or_else(QueueLimits::default, |queue| limits(&queue)) }
+        let finder = finder.map(|finder| finder.unwrap_or_else(|new| new));
+        State { applies, gauges, finder, queue: params.queue.map_or_else(QueueLimits::default, |queue| limits(&queue)) }
     }
 
     fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64) -> Step<Token> {
-        let State { applies, gauges, queue } = &check.state;
+        let State { applies, gauges, queue, .. } = &check.state;
         if !applies.is_about(call.caller()) {
             return Step::Skip;
         }
+        let shares = &check.rule.rule.params.shares;
         match gauges {
-            Gauges::Total(gauge) => ask(gauge, None, queue, call, now),
+            Gauges::Total(gauge) => ask(gauge, None, shares, queue, call, now),
             Gauges::PerOrigin(origins) => {
                 let gauge = origins.of(call.caller(), now);
-                ask(&gauge, Some(Arc::clone(&gauge)), queue, call, now)
+                ask(&gauge, Some(Arc::clone(&gauge)), shares, queue, call, now)
             }
         }
     }
@@ -184,8 +196,12 @@ impl Checks for Isolation {
     }
 
     fn release(check: &Check<Self>, token: Token, exit: &Exit) {
-        if let Some(gauge) = token.gauge(check) {
-            gauge.release(exit.count, exit.now);
+        let Some(gauge) = token.gauge(check) else { return };
+        let next = check.state.finder.as_ref().and_then(|finder| finder.learn(exit, gauge));
+        gauge.release(exit.count, exit.now);
+        if let Some(limit) = next.filter(|limit| *limit != gauge.limit()) {
+            gauge.set_limit(limit);
+            gauge.serve(exit.now);
         }
     }
 
@@ -271,7 +287,22 @@ fn limits(queue: &Queue) -> QueueLimits {
 }
 
 #[inline]
-fn ask(gauge: &Gauge, of_origin: Option<Arc<Gauge>>, queue: &QueueLimits, call: &Call<'_>, now: u64) -> Step<Token> {
+fn ask(
+    gauge: &Gauge,
+    of_origin: Option<Arc<Gauge>>,
+    shares: &Shares,
+    queue: &QueueLimits,
+    call: &Call<'_>,
+    now: u64,
+) -> Step<Token> {
+    let left = shares.left(gauge.limit(), call.importance());
+    if left > 0 {
+        return if gauge.acquire_leaving(call.permits(), left) {
+            Step::Pass(Token { of_origin, waiter: None })
+        } else {
+            Step::Block(Cause::in_flight(gauge.in_flight(), gauge.limit().saturating_sub(left), call.permits()))
+        };
+    }
     match gauge.acquire(call.permits(), now, queue) {
         Asked::Granted => Step::Pass(Token { of_origin, waiter: None }),
         Asked::Queued(waiter) => {

@@ -103,13 +103,23 @@ impl Gauge {
     /// first. Waiting takes a short lock and an allocation.
     #[inline]
     pub(crate) fn acquire(&self, permits: u32, now: u64, limits: &QueueLimits) -> Asked {
-        if permits == 0 || self.take(permits, false) {
+        if permits == 0 || self.take(permits, 0, false) {
             return Asked::Granted;
         }
         if limits.room == 0 || (!limits.newest_first && self.waiting() >= limits.room) {
             return Asked::Refused;
         }
         self.join(permits, now, limits)
+    }
+
+    /// Takes permits, all or none, if that leaves so many free; does not wait. None at all are always granted.
+    ///
+    /// # Cost
+    ///
+    /// One compare-exchange if they are free and nobody waits.
+    #[inline]
+    pub(crate) fn acquire_leaving(&self, permits: u32, left: u32) -> bool {
+        permits == 0 || self.take(permits, left, false)
     }
 
     /// Gives permits back; they go to those who wait.
@@ -184,12 +194,14 @@ impl Gauge {
         self.in_flight() == 0 && self.waiting() == 0
     }
 
-    /// Takes permits if so many are free: for one in the queue, who leaves it with that, or else only while nobody waits.
+    /// Takes permits if so many are free and `left` more: for one in the queue, who leaves it with that, or else only while
+    /// nobody waits.
     #[inline]
-    fn take(&self, permits: u32, in_queue: bool) -> bool {
+    fn take(&self, permits: u32, left: u32, in_queue: bool) -> bool {
+        let needed = i64::from(permits) + i64::from(left);
         let step = (u64::from(permits) << WAITING_BITS) + u64::from(in_queue);
         let mut word = self.word.load(Ordering::Relaxed);
-        while free(word) >= i64::from(permits) && (in_queue || waiting(word) == 0) {
+        while free(word) >= needed && (in_queue || waiting(word) == 0) {
             let after = word.wrapping_sub(step);
             match self.word.compare_exchange_weak(word, after, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return true,
@@ -261,7 +273,7 @@ impl Gauge {
             let Some(next) = queue.next(now) else { return };
             if next.permits() > self.limit() {
                 self.refuse(&next, settled);
-            } else if self.take(next.permits(), true) {
+            } else if self.take(next.permits(), 0, true) {
                 settled.push(next.settle(Fate::Granted));
             } else {
                 return;

@@ -23,10 +23,25 @@ impl Lawful for Isolation {
             1 => Just(OriginSelector::Other),
         ];
         let queue = prop::option::of((0..5_u32, 0..2_000_u64, any::<bool>()));
-        (threshold, origin, queue)
-            .prop_map(|(threshold, origin, queue)| {
-                let mut rule = IsolationRule::new("r", threshold);
+        let algorithm = prop_oneof![
+            Just(Algorithm::aimd(Duration::from_millis(5))),
+            Just(Algorithm::Vegas),
+            (0.5..3.0, 0..6_u32, 0.0..1.2).prop_map(|(tolerance, headroom, smoothing)| Algorithm::Gradient2 {
+                tolerance,
+                headroom,
+                smoothing,
+            }),
+        ];
+        let adaptive = prop_oneof![2 => Just(None), 1 => (algorithm, 0..4_u32, 0..30_u32).prop_map(Some)];
+        let shares = prop_oneof![2 => Just((1.0, 1.0)), 1 => (0.1..1.1, 0.0..1.0)];
+        (threshold, origin, queue, adaptive, shares)
+            .prop_map(|(threshold, origin, queue, adaptive, (default, sheddable))| {
+                let mut rule = IsolationRule::new("r", threshold).shares(default, sheddable);
                 rule.params.origin = origin;
+                if let Some((algorithm, min, max)) = adaptive {
+                    let window = Duration::from_millis(100);
+                    rule.params.adaptive = Some(Adaptive { algorithm, min, max, window });
+                }
                 if let Some((max_waiting, millis, newest_first)) = queue {
                     rule = rule.queue(max_waiting, Duration::from_millis(millis));
                     rule = if newest_first { rule.newest_first() } else { rule };
