@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use sentinel_core::{Entry, ManualClock, Rules, Sentinel, Target};
+use sentinel_core::{Criticality, Entry, ManualClock, Rules, Sentinel, Target};
 
 /// What is protected.
 #[derive(Clone, Copy, Debug)]
@@ -44,16 +44,45 @@ pub struct Scenario<'a> {
     pub load: &'a dyn Fn(f64) -> f64,
     /// The share of its speed that the service has at a second of the run.
     pub speed: &'a dyn Fn(f64) -> f64,
+    /// The share of its servers that work at a second of the run.
+    pub working: &'a dyn Fn(f64) -> f64,
     /// How long it lasts.
     pub length: Duration,
+    /// The calls that are not like the others.
+    pub mix: Mix,
     /// What chance is made of.
     pub seed: u64,
+}
+
+/// Shares of the calls that are not like the others, chosen by chance.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mix {
+    /// Calls of the resource `costly`, and how many times as much work they are.
+    pub costly: (f64, f64),
+    /// Calls that are critical.
+    pub critical: f64,
+    /// Calls that are sheddable.
+    pub sheddable: f64,
 }
 
 impl<'a> Scenario<'a> {
     /// A minute of this load.
     pub fn new(service: Service, load: &'a dyn Fn(f64) -> f64) -> Self {
-        Self { service, load, speed: &|_| 1.0, length: Duration::from_secs(60), seed: 1 }
+        Self {
+            service,
+            load,
+            speed: &|_| 1.0,
+            working: &|_| 1.0,
+            length: Duration::from_secs(60),
+            mix: Mix::default(),
+            seed: 1,
+        }
+    }
+
+    /// Calls per second that the service can answer at full speed with all servers.
+    pub fn capacity(&self) -> f64 {
+        let (share, factor) = self.mix.costly;
+        self.service.capacity() / (1.0 - share + share * factor)
     }
 
     /// Runs it under rules for the inbound resource `service`, and says what became of every call.
@@ -73,7 +102,7 @@ impl<'a> Scenario<'a> {
 }
 
 /// What became of the calls.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Record {
     calls: Vec<Call>,
 }
@@ -85,9 +114,21 @@ struct Call {
     arrived: f64,
     /// How many seconds its answer took; `None` if it was refused, or had none at the end.
     took: Option<f64>,
+    criticality: Criticality,
+    is_costly: bool,
 }
 
 impl Record {
+    /// The calls of one class.
+    pub fn of(&self, criticality: Criticality) -> Self {
+        Self { calls: self.calls.iter().filter(|call| call.criticality == criticality).copied().collect() }
+    }
+
+    /// The calls of the resource `costly`, or of the other one.
+    pub fn costly(&self, is_costly: bool) -> Self {
+        Self { calls: self.calls.iter().filter(|call| call.is_costly == is_costly).copied().collect() }
+    }
+
     /// How many calls that arrived within these seconds were answered in time, per second.
     pub fn goodput(&self, seconds: std::ops::Range<f64>, deadline: Duration) -> f64 {
         let length = seconds.end - seconds.start;
@@ -191,20 +232,44 @@ impl<'a> Run<'a> {
     fn arrive(&mut self) {
         self.plan_arrival();
         let number = self.record.calls.len();
-        self.record.calls.push(Call { arrived: self.now, took: None });
-        if let Ok(entry) = self.sentinel.enter(Target::new("service").inbound()).immediately() {
+        let (is_costly, criticality) = self.draw();
+        self.record.calls.push(Call { arrived: self.now, took: None, criticality, is_costly });
+        let target = Target::new(if is_costly { "costly" } else { "service" }).inbound();
+        if let Ok(entry) =
+            self.sentinel.enter_with(target, &sentinel_core::Call::new().criticality(criticality)).immediately()
+        {
             let inside = Inside { number, _entry: entry };
-            match self.working.iter().position(Option::is_none) {
+            match self.free_server() {
                 Some(server) => self.serve(server, inside),
                 None => self.queue.push_back(inside),
             }
         }
     }
 
+    /// What kind of call comes.
+    fn draw(&mut self) -> (bool, Criticality) {
+        let Mix { costly, critical, sheddable } = self.scenario.mix;
+        let is_costly = costly.0 > 0.0 && self.chance.uniform() < costly.0;
+        if critical + sheddable == 0.0 {
+            return (is_costly, Criticality::Default);
+        }
+        let class = self.chance.uniform();
+        let criticality = if class < critical {
+            Criticality::Critical
+        } else if class < critical + sheddable {
+            Criticality::Sheddable
+        } else {
+            Criticality::Default
+        };
+        (is_costly, criticality)
+    }
+
     fn serve(&mut self, server: usize, inside: Inside) {
         let Service { mean, variation, .. } = self.scenario.service;
         let speed = (self.scenario.speed)(self.now);
-        let time = self.chance.service_time(mean.as_secs_f64() / speed, variation);
+        let is_costly = self.record.calls.get(inside.number).is_some_and(|call| call.is_costly);
+        let work = if is_costly { self.scenario.mix.costly.1 } else { 1.0 };
+        let time = self.chance.service_time(work * mean.as_secs_f64() / speed, variation);
         self.busy += 1;
         self.working[server] = Some(inside);
         self.plan(time, What::End(server));
@@ -216,9 +281,17 @@ impl<'a> Run<'a> {
             let call = &mut self.record.calls[inside.number];
             call.took = Some(self.now - call.arrived);
         }
-        if let Some(next) = self.queue.pop_front() {
+        while !self.queue.is_empty()
+            && let Some(server) = self.free_server()
+            && let Some(next) = self.queue.pop_front()
+        {
             self.serve(server, next);
         }
+    }
+
+    fn free_server(&self) -> Option<usize> {
+        let working = f64::from(self.scenario.service.servers) * (self.scenario.working)(self.now);
+        self.working.iter().take(working.round() as usize).position(Option::is_none)
     }
 
     fn read(&mut self) {
@@ -229,7 +302,7 @@ impl<'a> Run<'a> {
     }
 
     fn plan_arrival(&mut self) {
-        let rate = self.scenario.service.capacity() * (self.scenario.load)(self.now);
+        let rate = self.scenario.capacity() * (self.scenario.load)(self.now);
         let pause = self.chance.exponential(1.0 / rate);
         self.plan(pause, What::Arrival);
     }

@@ -15,6 +15,7 @@
 //! | `metric` | [`Metric`] | what is limited | `cpuUsage`, `load1`, `memoryUsage`, `inboundQps`, `inFlight`, `avgResponseTimeMs` | |
 //! | `threshold` | in the [`Metric`] | the share of the processor time or memory; the load average of one minute; permits per second; permits; milliseconds | shares above 0, to 1; loads above 0, to a million; permits from 0 to 4,294,967,295; milliseconds above 0, to an hour | |
 //! | `strategy` | [`SystemStrategy`] | for the first three: whether a signal above its threshold limits the calls in flight to what was measured, or refuses all | `bbr`, `gate` | `bbr` |
+//! | `defaultShare`, `sheddableShare` | [`Shares`](crate::Shares) | where calls in flight are limited: the shares of the limit that default and sheddable calls may use | above 0, to 1 | 1 |
 //! | `initialInFlight` | [`initial`](SystemStrategy::Bbr::initial) | for `bbr`: the limit before anything is known, and the least one while the machine is not busy | 1 to 4,294,967,295 | 64 |
 //!
 //! The signals have to come from somewhere: see [`Signals`].
@@ -75,12 +76,12 @@ use self::measured::{Bbr, Mean};
 pub use self::rule::{Metric, SystemParams, SystemRule, SystemStrategy};
 use crate::{
     call::Call,
-    families::{Cause, Check, Checks, Context, Exit, Family, Step, sealed::Sealed},
+    families::{Cause, Check, Checks, Context, Exit, Family, Shares, Step, sealed::Sealed},
     rules::Compiled,
     signals::{SignalName, Signals},
     statistics::Node,
     sync::{
-        gauge::{Asked, Gauge, QueueLimits},
+        gauge::Gauge,
         sliding_limiter::{SlidingLimiter, Stamp},
     },
 };
@@ -160,7 +161,7 @@ impl Checks for System {
                 Ok(stamp) => Step::Pass(Token::Counted(stamp)),
                 Err(not_before) => Step::Block(Cause::used_up(limiter, metric.threshold(), not_before, now)),
             },
-            Shared::InFlight(gauge) => take(gauge, call, now),
+            Shared::InFlight(gauge) => take(gauge, call, &rule.rule.params.shares),
             Shared::AvgResponseTime(mean) => {
                 let observed = mean.of_last_second(now, inbound);
                 pass_below(observed * 1e3, metric.threshold())
@@ -174,7 +175,7 @@ impl Checks for System {
                     let is_share = name == SignalName::CpuUsage;
                     bbr.follow(now, inbound, (signals.signal(name), threshold), is_share);
                 }
-                let step = take(bbr.gauge(), call, now);
+                let step = take(bbr.gauge(), call, &rule.rule.params.shares);
                 bbr.note(matches!(step, Step::Block(_)));
                 step
             }
@@ -247,14 +248,13 @@ impl Shared {
 }
 
 /// Takes permits of a gauge at which nobody waits.
-fn take(gauge: &Gauge, call: &Call<'_>, now: u64) -> Step<Token> {
-    match gauge.acquire(call.permits(), now, &QueueLimits::default()) {
-        Asked::Granted => Step::Pass(Token::InFlight),
-        Asked::Queued(_) | Asked::Refused => {
-            let (observed, threshold) = (gauge.in_flight().into(), gauge.limit().into());
-            Step::Block(Cause { observed, threshold, retry_after: AGAIN })
-        }
+fn take(gauge: &Gauge, call: &Call<'_>, shares: &Shares) -> Step<Token> {
+    let left = shares.left(gauge.limit(), call.importance());
+    if gauge.acquire_leaving(call.permits(), left) {
+        return Step::Pass(Token::InFlight);
     }
+    let (observed, threshold) = (gauge.in_flight().into(), gauge.limit().saturating_sub(left).into());
+    Step::Block(Cause { observed, threshold, retry_after: AGAIN })
 }
 
 fn pass_below(observed: f64, threshold: f64) -> Step<Token> {

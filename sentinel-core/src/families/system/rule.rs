@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::System;
 use crate::{
-    families::Params,
+    families::{Params, Shares},
     rules::{Report, Rule},
     signals::SignalName,
 };
@@ -40,6 +40,8 @@ pub struct SystemParams {
     pub metric: Metric,
     /// What a signal above its threshold does; nothing for the other metrics. Document: `strategy`.
     pub strategy: SystemStrategy,
+    /// What is kept for more important calls; only where calls in flight are limited.
+    pub shares: Shares,
 }
 
 /// What a system rule limits.
@@ -106,6 +108,14 @@ impl Metric {
 }
 
 impl SystemParams {
+    /// Whether calls in flight are limited.
+    fn limits_in_flight(&self) -> bool {
+        match self.metric.signal() {
+            Some(_) => self.strategy != SystemStrategy::Gate,
+            None => matches!(self.metric, Metric::InFlight(_)),
+        }
+    }
+
     /// Whether state under one is state under the other.
     pub(super) fn differs_only_in_thresholds(&self, other: &Self) -> bool {
         std::mem::discriminant(&self.metric) == std::mem::discriminant(&other.metric) && self.strategy == other.strategy
@@ -157,8 +167,15 @@ impl Rule<System> {
         self
     }
 
+    /// Keeps what is beyond these shares of the limit on calls in flight for more important calls.
+    #[must_use]
+    pub fn shares(mut self, default: f64, sheddable: f64) -> Self {
+        self.params.shares = Shares { default, sheddable };
+        self
+    }
+
     fn with(metric: Metric) -> Self {
-        Self::on("*", SystemParams { metric, strategy: SystemStrategy::default() })
+        Self::on("*", SystemParams { metric, strategy: SystemStrategy::default(), shares: Shares::default() })
     }
 }
 
@@ -180,6 +197,11 @@ impl Params for SystemParams {
         };
         if !holds {
             report.invalid("threshold", threshold, expected);
+        }
+        self.shares.validate(report);
+        if !self.shares.is_all() && !self.limits_in_flight() {
+            let expected = "shares go with the metric inFlight and the strategy bbr only";
+            report.invalid("defaultShare", self.shares.default, expected);
         }
         match self.strategy {
             SystemStrategy::Bbr { initial: 0 } => {
@@ -246,7 +268,7 @@ mod wire {
                 Metric::AvgResponseTime(fields.required("threshold", time).unwrap_or(MAX_RESPONSE_TIME))
             }
         };
-        SystemParams { metric, strategy: read_strategy(fields, metric) }
+        SystemParams { metric, strategy: read_strategy(fields, metric), shares: Shares::read(fields) }
     }
 
     fn number(fields: &mut Fields<'_>) -> f64 {
@@ -287,5 +309,6 @@ mod wire {
             SystemStrategy::Bbr { initial } => out.field("initialInFlight", initial),
             SystemStrategy::Gate => out.field("strategy", "gate"),
         }
+        params.shares.write(out);
     }
 }

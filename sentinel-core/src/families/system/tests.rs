@@ -25,8 +25,13 @@ impl Lawful for System {
             1 => Just(SystemStrategy::Gate),
         ];
         let resource = prop::sample::select(vec!["*", "*", "*", "r"]);
-        (resource, metric, strategy)
-            .prop_map(|(resource, metric, strategy)| Rule::on(resource, SystemParams { metric, strategy }))
+        let shares = prop_oneof![3 => Just(Shares::default()), 1 => (0.1..1.1, 0.0..1.0).prop_map(|(default, sheddable)| {
+            Shares { default, sheddable }
+        })];
+        (resource, metric, strategy, shares)
+            .prop_map(|(resource, metric, strategy, shares)| {
+                Rule::on(resource, SystemParams { metric, strategy, shares })
+            })
             .boxed()
     }
 
@@ -86,6 +91,21 @@ fn as_many_are_in_flight_as_the_rule_says_and_not_one_more() {
     assert!(service.let_in("a").is_none());
     drop(first);
     assert!(service.let_in("c").is_some());
+}
+
+#[test]
+fn what_is_beyond_the_share_of_a_class_is_kept_for_those_above_it() {
+    use crate::Criticality::{Critical, Default, Sheddable};
+    let service = Service::new([SystemRule::in_flight(10).shares(0.8, 0.5)]);
+    let mut inside = Vec::new();
+    let mut fill = |criticality| {
+        let call = Call::new().criticality(criticality);
+        let enter = || service.sentinel.enter_with(Target::new("a").inbound(), &call).immediately();
+        let before = inside.len();
+        inside.extend(std::iter::from_fn(|| enter().ok()));
+        inside.len() - before
+    };
+    assert_eq!([Sheddable, Default, Sheddable, Critical].map(&mut fill), [5, 3, 0, 2]);
 }
 
 #[test]
