@@ -1,54 +1,4 @@
 //! Authority rules: who may call a resource at all.
-//!
-//! # What it protects from
-//!
-//! Callers that should not be there: a batch job on an interactive route, a tenant that was cut off, a service that calls
-//! another one behind the back of its owners. It tells who says to be who; it does not prove it, which is the work of
-//! authentication.
-//!
-//! # Fields
-//!
-//! | document | in code | meaning | range | default |
-//! |---|---|---|---|---|
-//! | `strategy` | [`List`] | whether the listed origins are the only ones admitted, or the only ones refused | `allow`, `deny` | `allow` |
-//! | `origins` | [`origins`](AuthorityParams::origins) | the origins, compared as a whole after blanks around them are cut off | 1 to 10,000 of 1 to 512 bytes; in documents also one text with commas | |
-//! | `strict` | [`strict`](AuthorityParams::strict) | whether an allow list refuses calls without an origin as well | | `false` |
-//!
-//! # How it decides
-//!
-//! The origins of a rule are kept in a hash set. The call's [origin](crate::Call::origin), without the blanks around it, is
-//! looked up there once. An allow list admits what it finds, a deny list what it does not find. A call without an origin
-//! passes, but for an allow list that is strict. Several rules on one resource all have to agree. (The lists are those of
-//! the Sentinel family, in which blanks count, an unknown caller always passes, and only one rule is looked at.)
-//!
-//! # Example
-//!
-//! ```
-//! use sentinel_core::{AuthorityRule, Call, Rules, Sentinel};
-//!
-//! let sentinel = Sentinel::default();
-//! let rules = Rules::new().authority([AuthorityRule::allow("orders", ["web", "mobile"]).strict()]);
-//! sentinel.rules().replace("code", rules)?;
-//!
-//! let from = |origin| sentinel.enter_with("orders", &Call::new().origin(origin)).immediately();
-//! assert!(from("web").is_ok());
-//! let refused = from("batch").unwrap_err();
-//! assert_eq!(
-//!     refused.to_string(),
-//!     "authority rule `authority:orders#0` blocks `orders`: the origin is not allowed, and trying again will not help",
-//! );
-//! # Ok::<(), sentinel_core::ReplaceError>(())
-//! ```
-//!
-//! # What a refusal looks like
-//!
-//! [`Blocked`](crate::Blocked) with the family `authority`, no [`retry_after`](crate::Blocked::retry_after), and no numbers: both
-//! are 0. The HTTP adapters answer 403.
-//!
-//! # When not to use it
-//!
-//! As a check of identity: whoever can set the origin can set any. For limits by caller: flow and isolation rules have
-//! [origins](crate::OriginSelector) of their own.
 
 mod rule;
 #[cfg(test)]
@@ -65,7 +15,57 @@ use crate::{
     rules::Compiled,
 };
 
-/// The family of authority rules.
+/// Authority rules: who may call a resource at all.
+///
+/// # What it protects from
+///
+/// Callers that should not be there: a batch job on an interactive route, a tenant that was cut off, a service that calls
+/// another one behind the back of its owners. It tells who says to be who; it does not prove it, which is the work of
+/// authentication.
+///
+/// # Fields
+///
+/// | document | in code | meaning | range | default |
+/// |---|---|---|---|---|
+/// | `strategy` | [`List`] | whether the listed origins are the only ones admitted, or the only ones refused | `allow`, `deny` | `allow` |
+/// | `origins` | [`origins`](AuthorityParams::origins) | the origins, compared as a whole after blanks around them are cut off | 1 to 10,000 of 1 to 512 bytes; in documents also one text with commas | |
+/// | `strict` | [`strict`](AuthorityParams::strict) | whether an allow list refuses calls without an origin as well | | `false` |
+///
+/// # How it decides
+///
+/// The origins of a rule are kept in a hash set. The call's [origin](crate::Call::origin), without the blanks around it, is
+/// looked up there once. An allow list admits what it finds, a deny list what it does not find. A call without an origin
+/// passes, but for an allow list that is strict. Several rules on one resource all have to agree. (The lists are those of
+/// the Sentinel family, in which blanks count, an unknown caller always passes, and only one rule is looked at.)
+///
+/// # Example
+///
+/// ```
+/// use sentinel_core::{AuthorityRule, Call, Rules, Sentinel};
+///
+/// let sentinel = Sentinel::default();
+/// let rules = Rules::new().authority([AuthorityRule::allow("orders", ["web", "mobile"]).strict()]);
+/// sentinel.rules().replace("code", rules)?;
+///
+/// let from = |origin| sentinel.enter_with("orders", &Call::new().origin(origin)).immediately();
+/// assert!(from("web").is_ok());
+/// let refused = from("batch").unwrap_err();
+/// assert_eq!(
+///     refused.to_string(),
+///     "authority rule `authority:orders#0` blocks `orders`: the origin is not allowed, and trying again will not help",
+/// );
+/// # Ok::<(), sentinel_core::ReplaceError>(())
+/// ```
+///
+/// # What a refusal looks like
+///
+/// [`Blocked`](crate::Blocked) with the family `authority`, no [`retry_after`](crate::Blocked::retry_after), and no numbers: both
+/// are 0. The HTTP adapters answer 403.
+///
+/// # When not to use it
+///
+/// As a check of identity: whoever can set the origin can set any. For limits by caller: flow and isolation rules have
+/// [origins](crate::OriginSelector) of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Authority;
 

@@ -28,7 +28,62 @@ use crate::{
 /// Buckets of the window in which a rule watches a related resource; the oldest counts whole.
 const WATCH_BUCKETS: u32 = 64;
 
-/// The family of flow rules.
+/// Flow rules: how many calls per interval a resource admits, and what becomes of the others.
+///
+/// # What it protects from
+///
+/// More calls than were agreed on or than a resource can serve: a client in a loop, a crowd, a job without manners; and a
+/// burst that a service behind this one could not bear.
+///
+/// # Fields
+///
+/// | document | in code | meaning | range | default |
+/// |---|---|---|---|---|
+/// | `threshold` | [`threshold`](FlowParams::threshold) | permits per interval; 0 blocks everything | 0 to 4,294,967,295 | |
+/// | `intervalMs` | [`interval`](FlowParams::interval) | the time that the threshold refers to | 1 ms to 7 days | 1 s |
+/// | `window`, `buckets` | [`Window`] | which intervals have to hold it: every one, or those of aligned buckets | `sliding`, `aligned`; 1 to 100 buckets | `sliding`, 2 |
+/// | `origin` | [`OriginSelector`] | whose calls: everybody's together, those of one origin, or those of every other one on its own | `default`, `other`, or a name of 1 to 512 bytes | `default` |
+/// | `relatedResource` | [`related_resource`](FlowParams::related_resource) | the resource whose admitted calls count instead | a name of 1 to 512 bytes | |
+/// | `strategy` | [`Strategy`] | where the threshold in force comes from | `direct`, `warmUp`, `memoryAdaptive` | `direct` |
+/// | `warmUpPeriodSec`, `coldFactor` | [`WarmUp`](Strategy::WarmUp) | how long a busy resource takes to get warm, and how many times lower a cold one's threshold is | above 0 s, to a day; above 1, to 1,000 | 10 s, 3 |
+/// | `lowMemoryThreshold`, `highMemoryThreshold`, `lowMemoryWaterMarkBytes`, `highMemoryWaterMarkBytes` | [`MemoryAdaptive`] | thresholds with little and with much memory in use, and what is little and much | above 0 | |
+/// | `behavior`, `maxQueueingTimeMs` | [`Behavior`] | what becomes of calls beyond it: refused, or spaced evenly with a wait of so long at most | `reject`, `throttle`; 0 to 1 h | `reject`, 500 ms |
+///
+/// # How it decides
+///
+/// A call takes its permits, all or none, in one step. With `reject`, the limiter remembers the admissions of the last
+/// interval in at most 130 groups, so the threshold holds in every interval, wherever it begins, and at least 99 % of what a
+/// log of all admissions would admit is admitted. With `throttle`, each call takes the next free slot of a queue in time (the
+/// leaky bucket as a queue, which is the generic cell rate algorithm of ITU-T I.371) and is told how long to wait for it.
+/// `warmUp` follows the curve of Guava's warming rate limiter. Prioritised calls may borrow permits that come back within half
+/// an interval.
+///
+/// Of origins under `other`, a thousand have limits of their own at a time. Those that have used nothing make room; beyond
+/// that new ones share one limit.
+///
+/// # Example
+///
+/// ```
+/// use sentinel_core::{FlowRule, Rules, Sentinel};
+///
+/// let sentinel = Sentinel::default();
+/// sentinel.rules().replace("code", Rules::new().flow([FlowRule::new("orders", 1.0)]))?;
+///
+/// assert!(sentinel.enter("orders").immediately().is_ok());
+/// let refused = sentinel.enter("orders").immediately().unwrap_err();
+/// assert!(refused.to_string().starts_with("flow rule `flow:orders#0` blocks `orders`: 1 of 1, try again in "));
+/// # Ok::<(), sentinel_core::ReplaceError>(())
+/// ```
+///
+/// # What a refusal looks like
+///
+/// [`Blocked`](crate::Blocked) with the family `flow`, the permits in use, the threshold, and the exact time until trying
+/// again may help; `None` for a call that asks for more than the threshold. The HTTP adapters answer 429.
+///
+/// # When not to use it
+///
+/// To bound what a slow dependency holds: that is an isolation rule. Where the right number is not known: system rules, or
+/// isolation rules whose limit finds itself. For limits by customer or key: hotspot rules, which keep one for each value.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Flow;
 

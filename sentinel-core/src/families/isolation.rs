@@ -1,93 +1,4 @@
 //! Isolation rules: how many calls are in flight at a time.
-//!
-//! # What it protects from
-//!
-//! A dependency that gets slow, and then holds all threads, connections and memory of those who call it. A rate does not
-//! help there: ten calls a second that take a minute each are six hundred in flight. A limit on those leaves the rest of the
-//! service what it needs; a short queue before it takes up bursts.
-//!
-//! # Fields
-//!
-//! | document | in code | meaning | range | default |
-//! |---|---|---|---|---|
-//! | `threshold` | [`threshold`](IsolationParams::threshold) | permits in flight; 0 blocks whatever takes permits | 0 to 4,294,967,295 | |
-//! | `origin` | [`OriginSelector`] | whose calls: everybody's together, those of one origin, or those of every other one on its own | `default`, `other`, or a name of 1 to 512 bytes | `default` |
-//! | `maxQueueSize` | [`max_waiting`](Queue::max_waiting) | calls that may wait; 0 is no queue | 0 to 1,000,000 | 0 |
-//! | `maxQueueingTimeMs` | [`max_wait`](Queue::max_wait) | the longest wait | above 0 ms, to 1 h | 500 ms |
-//! | `queueOrder` | [`QueueOrder`] | who is served first | `fifo`, `newestFirst` | `fifo` |
-//!
-//! | `defaultShare`, `sheddableShare` | [`Shares`] | the shares of the limit that default and sheddable calls may use; only without a queue | above 0, to 1 | 1 |
-//! | `adaptive` | [`Algorithm`] | how the limit finds itself; `threshold` is then the first one, by default 20 | `aimd`, `vegas`, `gradient2` | |
-//! | `minThreshold`, `maxThreshold` | [`Adaptive`] | the bounds of a limit that finds itself | 1 to 1,000,000 | 1, 1,000 |
-//! | `windowMs` | [`window`](Adaptive::window) | the time over which response times are averaged; at least ten calls | 10 ms to 10 s | 100 ms |
-//! | `backoff`, `maxResponseTimeMs` | [`Aimd`](Algorithm::Aimd) | what a window that was too slow leaves of the limit, and what is too slow | 0.5 to below 1; above 0 ms, to 1 h | 0.9, 5 s |
-//! | `tolerance`, `headroom`, `smoothing` | [`Gradient2`](Algorithm::Gradient2) | see there | | 1.5, 4, 0.2 |
-//!
-//! A reload that changes anything but `origin` applies at once and goes on counting calls that are inside: a lower threshold
-//! takes effect as they end, a higher one serves those who wait. With another `origin` the rule starts anew.
-//!
-//! # How it decides
-//!
-//! Permits that are free are counted in one word: taking some and giving them back is one step each, so there is no
-//! moment at which one too many is in flight. A call beyond the threshold is blocked, or joins the queue while that has
-//! room, and whoever comes later stands behind it. Permits that come back go to the first in the queue, a batch there
-//! waits until all of its permits are free, and who gives up leaves his place and what he was granted to the next. With
-//! `newestFirst`, a queue that has not been empty for 100 ms serves the newest call first, the one that somebody most
-//! likely still waits for, and refuses the oldest when it is full, until it has been empty. (A semaphore, as the bulkhead of
-//! *Release It!*, Nygard 2007; the order under overload is the adaptive LIFO of "Fail at Scale", ACM Queue 13(8), 2015. The
-//! Sentinel family compares first and counts later, which lets too many in, and counts a batch as one.)
-//!
-//! # Limits that find themselves
-//!
-//! Where nobody knows the right number, or it changes, `adaptive` finds it from response times. The algorithms are those of
-//! Netflix's concurrency-limits, fed with means over windows:
-//!
-//! - `aimd` raises the limit by one in each window in which it is used, and lowers it by a share when calls take longer than
-//!   `maxResponseTimeMs` on average. It needs that number: what calls take without a queue, and as much as they may wait.
-//! - `vegas` estimates the queue from the shortest response time that it has seen, and keeps it short. It needs no number.
-//! - `gradient2` compares response times now and long ago.
-//!
-//! In a simulation of a service at 1.5 and 5 times its capacity (`examples/tests/adaptive.rs`), ten seconds after its capacity
-//! halved or doubled, `aimd` uses at least 0.95 of the new capacity, with a 99th percentile of at most 2.9 times the one at
-//! half load; so does `vegas` (0.97, 2.3 times), but for a service whose calls become slower, which it takes for a queue (0.66
-//! in the worst case). `gradient2` uses 0.98, but lets a queue grow: up to 12 times. Failed calls count as an overload where they
-//! are a tenth of a window; [ignored](crate::Entry::ignore) ones do not count.
-//!
-//! # Example
-//!
-//! ```
-//! use sentinel_core::{IsolationRule, Rules, Sentinel};
-//!
-//! let sentinel = Sentinel::default();
-//! sentinel.rules().replace("code", Rules::new().isolation([IsolationRule::new("orders", 2)]))?;
-//!
-//! let first = sentinel.enter("orders").immediately().unwrap();
-//! let _second = sentinel.enter("orders").immediately().unwrap();
-//! let refused = sentinel.enter("orders").immediately().unwrap_err();
-//! assert_eq!(
-//!     refused.to_string(),
-//!     "isolation rule `isolation:orders#0` blocks `orders`: 2 of 2 in flight, try again in 1ms",
-//! );
-//! drop(first);
-//! assert!(sentinel.enter("orders").immediately().is_ok());
-//! # Ok::<(), sentinel_core::ReplaceError>(())
-//! ```
-//!
-//! A call that may wait asks with [`admitted`](crate::Decision::admitted), or
-//! [`admitted_blocking`](crate::Decision::admitted_blocking) on a thread of its own, and goes on as soon as it is its turn.
-//!
-//! # What a refusal looks like
-//!
-//! [`Blocked`](crate::Blocked) with the family `isolation`; it [observed](crate::Blocked::observed) the permits in flight, of
-//! the [threshold](crate::Blocked::threshold). When a call will end is not known, so
-//! [`retry_after`](crate::Blocked::retry_after) is a millisecond: trying again may help at any moment. It is `None` for a call
-//! that asks for more permits than the threshold. Who is refused after a wait gets the same. The HTTP adapters answer 503.
-//!
-//! # When not to use it
-//!
-//! To hold a rate that somebody else allows: that is a flow rule. A number that nobody has measured: too low a threshold
-//! refuses what could be served, too high a one protects from nothing; let the limit find itself. A long queue helps
-//! nobody: what waits for longer than its caller does is served in vain.
 
 mod adaptive;
 mod rule;
@@ -117,7 +28,96 @@ use crate::{
     },
 };
 
-/// The family of isolation rules.
+/// Isolation rules: how many calls are in flight at a time.
+///
+/// # What it protects from
+///
+/// A dependency that gets slow, and then holds all threads, connections and memory of those who call it. A rate does not
+/// help there: ten calls a second that take a minute each are six hundred in flight. A limit on those leaves the rest of the
+/// service what it needs; a short queue before it takes up bursts.
+///
+/// # Fields
+///
+/// | document | in code | meaning | range | default |
+/// |---|---|---|---|---|
+/// | `threshold` | [`threshold`](IsolationParams::threshold) | permits in flight; 0 blocks whatever takes permits | 0 to 4,294,967,295 | |
+/// | `origin` | [`OriginSelector`] | whose calls: everybody's together, those of one origin, or those of every other one on its own | `default`, `other`, or a name of 1 to 512 bytes | `default` |
+/// | `maxQueueSize` | [`max_waiting`](Queue::max_waiting) | calls that may wait; 0 is no queue | 0 to 1,000,000 | 0 |
+/// | `maxQueueingTimeMs` | [`max_wait`](Queue::max_wait) | the longest wait | above 0 ms, to 1 h | 500 ms |
+/// | `queueOrder` | [`QueueOrder`] | who is served first | `fifo`, `newestFirst` | `fifo` |
+///
+/// | `defaultShare`, `sheddableShare` | [`Shares`] | the shares of the limit that default and sheddable calls may use; only without a queue | above 0, to 1 | 1 |
+/// | `adaptive` | [`Algorithm`] | how the limit finds itself; `threshold` is then the first one, by default 20 | `aimd`, `vegas`, `gradient2` | |
+/// | `minThreshold`, `maxThreshold` | [`Adaptive`] | the bounds of a limit that finds itself | 1 to 1,000,000 | 1, 1,000 |
+/// | `windowMs` | [`window`](Adaptive::window) | the time over which response times are averaged; at least ten calls | 10 ms to 10 s | 100 ms |
+/// | `backoff`, `maxResponseTimeMs` | [`Aimd`](Algorithm::Aimd) | what a window that was too slow leaves of the limit, and what is too slow | 0.5 to below 1; above 0 ms, to 1 h | 0.9, 5 s |
+/// | `tolerance`, `headroom`, `smoothing` | [`Gradient2`](Algorithm::Gradient2) | see there | | 1.5, 4, 0.2 |
+///
+/// A reload that changes anything but `origin` applies at once and goes on counting calls that are inside: a lower threshold
+/// takes effect as they end, a higher one serves those who wait. With another `origin` the rule starts anew.
+///
+/// # How it decides
+///
+/// Permits that are free are counted in one word: taking some and giving them back is one step each, so there is no
+/// moment at which one too many is in flight. A call beyond the threshold is blocked, or joins the queue while that has
+/// room, and whoever comes later stands behind it. Permits that come back go to the first in the queue, a batch there
+/// waits until all of its permits are free, and who gives up leaves his place and what he was granted to the next. With
+/// `newestFirst`, a queue that has not been empty for 100 ms serves the newest call first, the one that somebody most
+/// likely still waits for, and refuses the oldest when it is full, until it has been empty. (A semaphore, as the bulkhead of
+/// *Release It!*, Nygard 2007; the order under overload is the adaptive LIFO of "Fail at Scale", ACM Queue 13(8), 2015. The
+/// Sentinel family compares first and counts later, which lets too many in, and counts a batch as one.)
+///
+/// # Limits that find themselves
+///
+/// Where nobody knows the right number, or it changes, `adaptive` finds it from response times. The algorithms are those of
+/// Netflix's concurrency-limits, fed with means over windows:
+///
+/// - `aimd` raises the limit by one in each window in which it is used, and lowers it by a share when calls take longer than
+///   `maxResponseTimeMs` on average. It needs that number: what calls take without a queue, and as much as they may wait.
+/// - `vegas` estimates the queue from the shortest response time that it has seen, and keeps it short. It needs no number.
+/// - `gradient2` compares response times now and long ago.
+///
+/// In a simulation of a service at 1.5 and 5 times its capacity (`examples/tests/adaptive.rs`), ten seconds after its capacity
+/// halved or doubled, `aimd` uses at least 0.95 of the new capacity, with a 99th percentile of at most 2.9 times the one at
+/// half load; so does `vegas` (0.97, 2.3 times), but for a service whose calls become slower, which it takes for a queue (0.66
+/// in the worst case). `gradient2` uses 0.98, but lets a queue grow: up to 12 times. Failed calls count as an overload where they
+/// are a tenth of a window; [ignored](crate::Entry::ignore) ones do not count.
+///
+/// # Example
+///
+/// ```
+/// use sentinel_core::{IsolationRule, Rules, Sentinel};
+///
+/// let sentinel = Sentinel::default();
+/// sentinel.rules().replace("code", Rules::new().isolation([IsolationRule::new("orders", 2)]))?;
+///
+/// let first = sentinel.enter("orders").immediately().unwrap();
+/// let _second = sentinel.enter("orders").immediately().unwrap();
+/// let refused = sentinel.enter("orders").immediately().unwrap_err();
+/// assert_eq!(
+///     refused.to_string(),
+///     "isolation rule `isolation:orders#0` blocks `orders`: 2 of 2 in flight, try again in 1ms",
+/// );
+/// drop(first);
+/// assert!(sentinel.enter("orders").immediately().is_ok());
+/// # Ok::<(), sentinel_core::ReplaceError>(())
+/// ```
+///
+/// A call that may wait asks with [`admitted`](crate::Decision::admitted), or
+/// [`admitted_blocking`](crate::Decision::admitted_blocking) on a thread of its own, and goes on as soon as it is its turn.
+///
+/// # What a refusal looks like
+///
+/// [`Blocked`](crate::Blocked) with the family `isolation`; it [observed](crate::Blocked::observed) the permits in flight, of
+/// the [threshold](crate::Blocked::threshold). When a call will end is not known, so
+/// [`retry_after`](crate::Blocked::retry_after) is a millisecond: trying again may help at any moment. It is `None` for a call
+/// that asks for more permits than the threshold. Who is refused after a wait gets the same. The HTTP adapters answer 503.
+///
+/// # When not to use it
+///
+/// To hold a rate that somebody else allows: that is a flow rule. A number that nobody has measured: too low a threshold
+/// refuses what could be served, too high a one protects from nothing; let the limit find itself. A long queue helps
+/// nobody: what waits for longer than its caller does is served in vain.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Isolation;
 

@@ -1,58 +1,4 @@
 //! Shedding rules: a client that spares a service which refuses or fails most of its calls.
-//!
-//! # What it protects from
-//!
-//! A service that is overloaded spends its last resources on refusing calls, and a client that goes on sending keeps it
-//! down. Each client sees the share of its own calls that go well, and refuses by itself what would most likely fail
-//! anyway: at once, without a connection, and without a configured limit.
-//!
-//! # Fields
-//!
-//! | document | in code | meaning | range | default |
-//! |---|---|---|---|---|
-//! | `k` | [`k`](SheddingParams::k) | how many calls the client asks for per call that goes well, before it sheds: the higher, the later | 1 to 100 | 2 |
-//! | `intervalMs` | [`interval`](SheddingParams::interval) | the time that is looked back on | 1 s to 1 h | 2 min |
-//! | `minRequestAmount` | [`min_request_amount`](SheddingParams::min_request_amount) | calls within the interval from which on the share says anything | 0 to 4,294,967,295 | 10 |
-//! | `maxShare` | [`max_share`](SheddingParams::max_share) | the greatest share of calls that are shed; the others find out when the service is back | above 0, to 1 | 0.95 |
-//!
-//! # How it decides
-//!
-//! Within the interval, it counts the calls that were asked for, also those that it shed itself, and those that went well. A
-//! call is shed with the probability `(asked - k * good) / (asked + 1)`, as far as that is above 0. With `k` of 2 the service
-//! thus gets at most about twice as many calls as it answers well, however many are asked for; once it answers all, it gets all
-//! within about three intervals. Calls that are
-//! [ignored](crate::Entry::ignore), and calls that a later rule refuses, count as if they had not been asked for. The formula is that of
-//! adaptive throttling in *Site Reliability Engineering* (Beyer et al., 2016, chapter 21), the greatest share that of
-//! Envoy's admission control.
-//!
-//! # Example
-//!
-//! ```
-//! use sentinel_core::{Rules, Sentinel, SheddingRule};
-//!
-//! let sentinel = Sentinel::default();
-//! sentinel.rules().replace("code", Rules::new().shedding([SheddingRule::new("inventory")]))?;
-//!
-//! let outcomes = (0..1_000).map(|_| match sentinel.enter("inventory").immediately() {
-//!     Ok(entry) => entry.call(|| Err::<(), _>("the service is down")),
-//!     Err(_shed) => Ok(()),
-//! });
-//! let sent = outcomes.filter(Result::is_err).count();
-//! assert!((20..150).contains(&sent), "a service that is down gets little more than one call in twenty: {sent}");
-//! # Ok::<(), sentinel_core::ReplaceError>(())
-//! ```
-//!
-//! # What a refusal looks like
-//!
-//! [`Blocked`](crate::Blocked) with the family `shedding`; what it [observed](crate::Blocked::observed) is the share of calls that went
-//! well, its [threshold](crate::Blocked::threshold) the share below which it sheds, 1 in `k`.
-//! [`retry_after`](crate::Blocked::retry_after) is a fortieth of the interval, after which the shares are others.
-//!
-//! # When not to use it
-//!
-//! For calls that come in: there, system and isolation rules know what the service can bear. Where calls fail for reasons
-//! of their own, such as bad arguments: mark these as [ignored](crate::Entry::ignore), or they count against the service. To
-//! stop all calls to a service that is down: that is a circuit breaker, which this does not replace.
 
 mod rule;
 #[cfg(test)]
@@ -73,7 +19,61 @@ use crate::{
 /// Buckets of the window.
 const BUCKETS: u32 = 40;
 
-/// The family of shedding rules.
+/// Shedding rules: a client that spares a service which refuses or fails most of its calls.
+///
+/// # What it protects from
+///
+/// A service that is overloaded spends its last resources on refusing calls, and a client that goes on sending keeps it
+/// down. Each client sees the share of its own calls that go well, and refuses by itself what would most likely fail
+/// anyway: at once, without a connection, and without a configured limit.
+///
+/// # Fields
+///
+/// | document | in code | meaning | range | default |
+/// |---|---|---|---|---|
+/// | `k` | [`k`](SheddingParams::k) | how many calls the client asks for per call that goes well, before it sheds: the higher, the later | 1 to 100 | 2 |
+/// | `intervalMs` | [`interval`](SheddingParams::interval) | the time that is looked back on | 1 s to 1 h | 2 min |
+/// | `minRequestAmount` | [`min_request_amount`](SheddingParams::min_request_amount) | calls within the interval from which on the share says anything | 0 to 4,294,967,295 | 10 |
+/// | `maxShare` | [`max_share`](SheddingParams::max_share) | the greatest share of calls that are shed; the others find out when the service is back | above 0, to 1 | 0.95 |
+///
+/// # How it decides
+///
+/// Within the interval, it counts the calls that were asked for, also those that it shed itself, and those that went well. A
+/// call is shed with the probability `(asked - k * good) / (asked + 1)`, as far as that is above 0. With `k` of 2 the service
+/// thus gets at most about twice as many calls as it answers well, however many are asked for; once it answers all, it gets all
+/// within about three intervals. Calls that are
+/// [ignored](crate::Entry::ignore), and calls that a later rule refuses, count as if they had not been asked for. The formula is that of
+/// adaptive throttling in *Site Reliability Engineering* (Beyer et al., 2016, chapter 21), the greatest share that of
+/// Envoy's admission control.
+///
+/// # Example
+///
+/// ```
+/// use sentinel_core::{Rules, Sentinel, SheddingRule};
+///
+/// let sentinel = Sentinel::default();
+/// sentinel.rules().replace("code", Rules::new().shedding([SheddingRule::new("inventory")]))?;
+///
+/// let outcomes = (0..1_000).map(|_| match sentinel.enter("inventory").immediately() {
+///     Ok(entry) => entry.call(|| Err::<(), _>("the service is down")),
+///     Err(_shed) => Ok(()),
+/// });
+/// let sent = outcomes.filter(Result::is_err).count();
+/// assert!((20..150).contains(&sent), "a service that is down gets little more than one call in twenty: {sent}");
+/// # Ok::<(), sentinel_core::ReplaceError>(())
+/// ```
+///
+/// # What a refusal looks like
+///
+/// [`Blocked`](crate::Blocked) with the family `shedding`; what it [observed](crate::Blocked::observed) is the share of calls that went
+/// well, its [threshold](crate::Blocked::threshold) the share below which it sheds, 1 in `k`.
+/// [`retry_after`](crate::Blocked::retry_after) is a fortieth of the interval, after which the shares are others.
+///
+/// # When not to use it
+///
+/// For calls that come in: there, system and isolation rules know what the service can bear. Where calls fail for reasons
+/// of their own, such as bad arguments: mark these as [ignored](crate::Entry::ignore), or they count against the service. To
+/// stop all calls to a service that is down: that is a circuit breaker, which this does not replace.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Shedding;
 
