@@ -38,11 +38,11 @@ const BUCKETS: u32 = 40;
 ///
 /// # How it decides
 ///
-/// Within the interval, it counts the calls that were asked for, also those that it shed itself, and those that went well. A
-/// call is shed with the probability `(asked - k * good) / (asked + 1)`, as far as that is above 0. With `k` of 2 the service
+/// Within the interval, it counts the calls that ended, those that it shed itself, and those that went well. A call is shed
+/// with the probability `(asked - k * good) / (asked + 1)`, where `asked` is the first two, as far as that is above 0. With `k` of 2 the service
 /// thus gets at most about twice as many calls as it answers well, however many are asked for; once it answers all, it gets all
 /// within about three intervals. Calls that are
-/// [ignored](crate::Entry::ignore), and calls that a later rule refuses, count as if they had not been asked for. The formula is that of
+/// [ignored](crate::Entry::ignore), and calls that a later rule refuses, do not count; neither do those that last. The formula is that of
 /// adaptive throttling in *Site Reliability Engineering* (Beyer et al., 2016, chapter 21), the greatest share that of
 /// Envoy's admission control.
 ///
@@ -95,7 +95,6 @@ impl Checks for Shedding {
     const HOLDS: bool = true;
     type Shared = ();
     type State = State;
-    /// That a call was asked for.
     type Token = ();
 
     fn share(_rule: &SheddingParams, _previous: Option<&Compiled<Self>>) {}
@@ -115,24 +114,26 @@ impl Checks for Shedding {
         let Check { rule, state: State { window, dice }, .. } = check;
         let params = &rule.rule.params;
         let (asked, good) = window.read(now);
-        window.ask(call.permits().into());
         let share = params.share(asked, good);
         if share > 0.0 && dice.roll() < share {
+            window.ask(call.permits().into());
             let observed = good as f64 / asked as f64;
             return Step::Block(Cause { observed, threshold: 1.0 / params.k, retry_after: window.bucket() });
         }
         Step::Pass(())
     }
 
-    fn undo(check: &Check<Self>, _token: (), call: &Call<'_>, _now: u64) {
-        check.state.window.take_back(call.permits().into());
-    }
+    fn undo(_check: &Check<Self>, _token: (), _call: &Call<'_>, _now: u64) {}
 
     fn release(check: &Check<Self>, _token: (), exit: &Exit) {
+        let (window, count) = (&check.state.window, exit.count.into());
         match exit.outcome {
-            Outcome::Ok => check.state.window.succeed(exit.count.into()),
-            Outcome::Error => {}
-            Outcome::Ignored => check.state.window.take_back(exit.count.into()),
+            Outcome::Ok => {
+                window.ask(count);
+                window.succeed(count);
+            }
+            Outcome::Error => window.ask(count),
+            Outcome::Ignored => {}
         }
     }
 

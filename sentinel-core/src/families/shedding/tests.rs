@@ -110,6 +110,13 @@ fn a_service_that_is_back_gets_everything_within_three_intervals() {
 }
 
 #[test]
+fn calls_that_last_are_no_failures() {
+    let client = Client::new(SheddingRule::new("r").min_request_amount(1));
+    let inside: Vec<Entry> = std::iter::from_fn(|| client.enter()).take(100).collect();
+    assert_eq!(inside.len(), 100);
+}
+
+#[test]
 fn ignored_calls_and_calls_refused_by_a_later_rule_count_for_nothing() {
     let client = Client::new(SheddingRule::new("r").min_request_amount(1));
     for _ in 0..100 {
