@@ -160,7 +160,7 @@ fn is_like_new(clock: &ManualClock, used: &Sentinel, rules: &Rules) {
     clock.advance(Duration::from_secs(3_600));
     // Whatever learns from outcomes learns that all is well.
     for _ in 0..40 {
-        NAMES.iter().for_each(|name| drop(used.enter(Target::new(*name).inbound()).immediately()));
+        NAMES.iter().for_each(|name| drop(used.enter(Target::new(name).inbound()).immediately()));
         clock.advance(Duration::from_secs(60));
     }
     clock.advance(Duration::from_secs(3_600));
