@@ -1,5 +1,7 @@
 //! What happens rarely and somebody may want to know: reloads, refusals of documents, limits reached.
 
+mod outbox;
+
 use std::{
     fmt,
     sync::{Arc, Weak},
@@ -7,7 +9,11 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::rules::{Changes, ReplaceError};
+pub(crate) use self::outbox::{Outbox, shielded};
+use crate::{
+    families::circuit_breaker::{BreakerChange, BreakerState},
+    rules::{Changes, ReplaceError},
+};
 
 /// Something that happened to an instance.
 #[derive(Clone, Debug)]
@@ -46,13 +52,43 @@ pub enum Event<'a> {
         /// The bound.
         max_resources: usize,
     },
+    /// A circuit breaker changed its state. The changes of an instance are told one after the other, in the order in which
+    /// they happened; while a thread is told one, those that others make wait for it, the latest 1,024.
+    ///
+    /// A rule that goes out of force is told as [`RulesReplaced`](Event::RulesReplaced) only.
+    #[non_exhaustive]
+    BreakerChanged {
+        /// The resource.
+        resource: &'a str,
+        /// The name of the rule.
+        rule: &'a str,
+        /// The state before.
+        from: BreakerState,
+        /// The state from then on.
+        to: BreakerState,
+        /// The ratio or the number of errors that opened it last, in the unit of the threshold; for a probe that was bad, 1.
+        observed: f64,
+        /// The threshold of the rule.
+        threshold: f64,
+    },
 }
 
 type Listener = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
 
 /// Those who want to know.
 #[derive(Clone, Default)]
-pub(crate) struct Listeners(Arc<Mutex<Registered>>);
+pub(crate) struct Listeners {
+    registered: Arc<Mutex<Registered>>,
+    noted: Arc<Outbox<Noted>>,
+}
+
+/// A change of a breaker, to be told.
+#[derive(Debug)]
+pub(crate) struct Noted {
+    pub(crate) resource: Arc<str>,
+    pub(crate) rule: Arc<str>,
+    pub(crate) change: BreakerChange,
+}
 
 #[derive(Default)]
 struct Registered {
@@ -62,26 +98,39 @@ struct Registered {
 
 impl Listeners {
     pub(crate) fn subscribe(&self, listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Subscription {
-        let mut registered = self.0.lock();
+        let mut registered = self.registered.lock();
         let number = registered.next;
         registered.next += 1;
         registered.listeners.push((number, Arc::new(listener)));
-        Subscription { listeners: Arc::downgrade(&self.0), number }
+        Subscription { listeners: Arc::downgrade(&self.registered), number }
     }
 
-    /// Tells everyone; no lock is held meanwhile.
+    /// Tells everyone; no lock is held meanwhile. One who panics keeps nobody else from being told.
     pub(crate) fn tell(&self, event: &Event<'_>) {
         let listeners: Vec<Listener> =
-            self.0.lock().listeners.iter().map(|(_, listener)| Arc::clone(listener)).collect();
+            self.registered.lock().listeners.iter().map(|(_, listener)| Arc::clone(listener)).collect();
         for listener in listeners {
-            listener(event);
+            shielded(|| listener(event));
         }
+    }
+
+    /// Notes something to tell later, from under a lock.
+    pub(crate) fn note(&self, noted: Noted) {
+        self.noted.put(noted);
+    }
+
+    /// Tells everyone what was noted.
+    pub(crate) fn tell_noted(&self) {
+        self.noted.tell(|Noted { resource, rule, change }| {
+            let BreakerChange { from, to, observed, threshold } = *change;
+            self.tell(&Event::BreakerChanged { resource, rule, from, to, observed, threshold });
+        });
     }
 }
 
 impl fmt::Debug for Listeners {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listeners").field("count", &self.0.lock().listeners.len()).finish()
+        f.debug_struct("Listeners").field("count", &self.registered.lock().listeners.len()).finish()
     }
 }
 
@@ -136,6 +185,12 @@ pub fn trace(event: &Event<'_>) {
         Event::ResourceEvicted { resource } => tracing::debug!(resource, "idle resource given up"),
         Event::ResourcesFull { resource, max_resources } => {
             tracing::warn!(resource, max_resources, "no room for another resource, it shares one");
+        }
+        Event::BreakerChanged { resource, rule, from, to: BreakerState::Open, observed, threshold } => {
+            tracing::warn!(resource, rule, ?from, observed, threshold, "circuit breaker opened");
+        }
+        Event::BreakerChanged { resource, rule, from, to, .. } => {
+            tracing::info!(resource, rule, ?from, ?to, "circuit breaker changed its state");
         }
     }
 }

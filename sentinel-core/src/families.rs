@@ -4,6 +4,7 @@
 //! set, reloads that keep state, plans, undo, dry runs, statistics) is written once, over [`Family`] and [`Checks`].
 
 pub(crate) mod authority;
+pub(crate) mod circuit_breaker;
 mod family;
 pub(crate) mod flow;
 pub(crate) mod isolation;
@@ -321,9 +322,9 @@ macro_rules! families {
             }
 
             /// All rules of this resource, as they are reported.
-            pub(crate) fn snapshot(&self) -> Vec<$crate::snapshot::RuleSnapshot> {
+            pub(crate) fn snapshot(&self, now: u64) -> Vec<$crate::snapshot::RuleSnapshot> {
                 let mut all = Vec::new();
-                $(all.extend(self.$name.iter().filter(|check| !check.watches).map($crate::families::Describe::snapshot));)+
+                $(all.extend(self.$name.iter().filter(|check| !check.watches).map(|check| $crate::families::Describe::snapshot(check, now)));)+
                 all
             }
         }
@@ -352,6 +353,8 @@ families! {
     flow: flow::Flow,
     /// Isolation rules: how many calls at a time.
     isolation: isolation::Isolation,
+    /// Circuit breaker rules: when a resource is left alone for a while.
+    circuit_breaker: circuit_breaker::CircuitBreaker,
 }
 
 pub(crate) mod sealed {

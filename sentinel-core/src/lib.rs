@@ -65,6 +65,10 @@ pub use self::{
     families::{
         FAMILIES, Family, Rules, Shares,
         authority::{Authority, AuthorityParams, AuthorityRule, List},
+        circuit_breaker::{
+            Breaker, BreakerBuilder, BreakerCallError, BreakerChange, BreakerControl, BreakerParams, BreakerRefusal,
+            BreakerRule, BreakerSnapshot, BreakerState, BreakerStrategy, BreakerTicket, BreakerWindow, CircuitBreaker,
+        },
         flow::{Behavior, Flow, FlowParams, FlowRule, MemoryAdaptive, Strategy, Window},
         isolation::{Adaptive, Algorithm, Isolation, IsolationParams, IsolationRule, Queue, QueueOrder},
         origin::OriginSelector,

@@ -303,12 +303,13 @@ impl Slot {
     }
 
     pub(crate) fn snapshot(&self) -> ResourceSnapshot {
+        let now = self.core.time.now();
         ResourceSnapshot {
             name: Arc::clone(&self.core.name),
             kind: self.core.kind,
             direction: self.core.direction,
-            statistics: self.core.node.snapshot(self.core.time.now()),
-            rules: self.plan().stages.snapshot(),
+            statistics: self.core.node.snapshot(now),
+            rules: self.plan().stages.snapshot(now),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    families::circuit_breaker::BreakerSnapshot,
     resource::{Direction, Kind},
     statistics::Statistics,
 };
@@ -64,6 +65,9 @@ pub struct RuleSnapshot {
     pub dry_run: bool,
     /// In a dry run: the permits that the rule would have refused since it was loaded.
     pub would_block: u64,
+    /// For circuit breakers: the numbers of the breaker.
+    #[cfg_attr(feature = "json", serde(skip_serializing_if = "Option::is_none"))]
+    pub breaker: Option<BreakerSnapshot>,
 }
 
 /// How full an instance is.

@@ -7,6 +7,7 @@ pub(crate) mod bucket_window;
 pub(crate) mod counter;
 pub(crate) mod dice;
 pub(crate) mod flag;
+pub(crate) mod gate;
 pub(crate) mod gauge;
 pub(crate) mod leaky_bucket;
 #[cfg(all(test, loom))]

@@ -4,7 +4,7 @@ use std::{cell::RefCell, fmt, hash::BuildHasher as _, sync::Arc, time::Duration}
 
 use foldhash::quality::FixedState;
 
-use super::{Cause, Exit, Resume, Shortcut, Step};
+use super::{Cause, Exit, Resume, Shortcut, Step, circuit_breaker::BreakerSnapshot};
 use crate::{
     call::Call,
     event::Listeners,
@@ -112,12 +112,16 @@ pub(crate) trait Checks: Family {
         None
     }
 
+    /// The numbers of the breaker behind the rule, if there is one.
+    fn breaker(_check: &Check<Self>, _now: u64) -> Option<BreakerSnapshot> {
+        None
+    }
+
     /// Whether forgetting the state at `now` would lose nothing.
     fn is_idle(check: &Check<Self>, now: u64) -> bool;
 }
 
 /// What surrounds a resource when its checks are built.
-#[expect(dead_code, reason = "for families that hold, queue, or learn; flow control does none of it")]
 pub(crate) struct Surroundings<'a> {
     /// The name of the resource.
     pub(crate) resource: &'a Arc<str>,
@@ -187,7 +191,7 @@ pub(crate) trait Describe {
     fn explain(&self, cause: &Cause, f: &mut fmt::Formatter<'_>) -> fmt::Result;
     fn threshold(&self) -> f64;
     fn interval(&self) -> Option<Duration>;
-    fn snapshot(&self) -> RuleSnapshot;
+    fn snapshot(&self, now: u64) -> RuleSnapshot;
 }
 
 impl<F: Checks> Describe for Check<F> {
@@ -207,7 +211,7 @@ impl<F: Checks> Describe for Check<F> {
         F::interval(&self.rule.rule.params)
     }
 
-    fn snapshot(&self) -> RuleSnapshot {
+    fn snapshot(&self, now: u64) -> RuleSnapshot {
         RuleSnapshot {
             family: F::NAME,
             id: Arc::clone(&self.rule.id),
@@ -215,6 +219,7 @@ impl<F: Checks> Describe for Check<F> {
             threshold: F::threshold(self),
             dry_run: self.rule.rule.dry_run,
             would_block: self.would_block.get(),
+            breaker: F::breaker(self, now),
         }
     }
 }

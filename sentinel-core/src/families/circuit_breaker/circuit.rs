@@ -1,0 +1,159 @@
+//! The breaker for many threads: the machine behind its gate, and who is told of its changes.
+
+use super::{
+    machine::{BreakerChange, BreakerState, End, Machine, Ticket},
+    rule::{BreakerControl, BreakerParams},
+    window::Tally,
+};
+use crate::{
+    statistics::Outcome,
+    sync::{
+        gate::{Gate, Sight},
+        number::Number,
+    },
+};
+
+/// The numbers of a breaker.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "camelCase"))]
+#[non_exhaustive]
+pub struct BreakerSnapshot {
+    /// What it is at; that a retry timeout or a recovery is over shows with the next call.
+    pub state: BreakerState,
+    /// The results in the window.
+    pub results: u64,
+    /// Of these, those that are bad.
+    pub bad: u64,
+    /// The ratio or the number of errors that opened it last, in the unit of the threshold; for a probe that was bad, 1. 0 if
+    /// results have not opened it.
+    pub observed: f64,
+}
+
+/// Who is told of changes.
+pub(crate) trait Tell {
+    /// Takes note of a change, in order. Called under the lock of the machine.
+    fn note(&self, change: BreakerChange);
+
+    /// Tells what was noted. Called without a lock.
+    fn tell(&self);
+}
+
+/// A breaker that any number of threads may ask at once.
+#[derive(Debug)]
+pub(crate) struct Circuit<T> {
+    gate: Gate<Machine>,
+    /// What opened it last, for refusals.
+    observed: Number,
+    told: T,
+}
+
+impl<T: Tell> Circuit<T> {
+    pub(super) fn new(params: BreakerParams, seed: u64, told: T) -> Self {
+        Self { gate: Gate::new(Machine::new(params, seed)), observed: Number::new(0.0), told }
+    }
+
+    /// Asks to be admitted; `now` is read only where it matters.
+    ///
+    /// # Errors
+    ///
+    /// When to ask again, in nanoseconds; `u64::MAX` for never.
+    ///
+    /// # Cost
+    ///
+    /// One load while it is closed, or open; a short lock otherwise.
+    #[inline]
+    pub(super) fn ask(&self, now: impl FnOnce() -> u64) -> Result<Ticket, u64> {
+        let now = match self.gate.look() {
+            Sight::Open { period } => return Ok(Ticket::of(period)),
+            Sight::Shut { until: u64::MAX } => return Err(u64::MAX),
+            Sight::Shut { until } => {
+                let now = now();
+                if now < until {
+                    return Err(until - now);
+                }
+                now
+            }
+            Sight::Ask => now(),
+        };
+        self.with(|machine| machine.ask(now))
+    }
+
+    /// Takes an admission back, as if nobody had asked.
+    pub(super) fn undo(&self, ticket: &Ticket) {
+        self.with(|machine| machine.undo(ticket));
+    }
+
+    /// An admitted call has ended.
+    ///
+    /// # Cost
+    ///
+    /// A short lock.
+    #[inline]
+    pub(super) fn end(&self, ticket: &Ticket, end: End) {
+        self.with(|machine| machine.end(ticket, end));
+    }
+
+    /// Counts a call that has ended, without the time, where that is all the same: returns whether it was.
+    #[inline]
+    pub(super) fn end_untimed(&self, ticket: &Ticket, outcome: Outcome) -> bool {
+        self.gate.with(|machine| machine.end_untimed(ticket, outcome))
+    }
+
+    /// Forces it open or closed, or lets it start anew.
+    pub(super) fn control(&self, state: BreakerControl) {
+        self.with(|machine| machine.control(state));
+    }
+
+    /// Follows other parameters. Changes are noted, but told by whoever asks for it.
+    pub(super) fn set(&self, params: BreakerParams) {
+        let ((), _) = self.noting(|machine| machine.set(params));
+    }
+
+    /// What opened it last, in the unit of the threshold.
+    pub(super) fn observed(&self) -> f64 {
+        self.observed.get()
+    }
+
+    pub(super) fn state(&self) -> BreakerState {
+        self.gate.with(|machine| machine.shown())
+    }
+
+    pub(super) fn snapshot(&self, now: u64) -> BreakerSnapshot {
+        self.gate.with(|machine| {
+            let Tally { total, bad } = machine.tally(now);
+            BreakerSnapshot { state: machine.shown(), results: total, bad, observed: machine.observed() }
+        })
+    }
+
+    /// Whether it is as if it were new, or `long` nanoseconds have passed in which nobody could tell the difference.
+    pub(super) fn is_idle(&self, now: u64, long: u64) -> bool {
+        self.gate.with(|machine| machine.is_like_new(now) || machine.unused_for(now) >= long)
+    }
+
+    #[inline]
+    fn with<R>(&self, act: impl FnOnce(&mut Machine) -> R) -> R {
+        let (result, has_changed) = self.noting(act);
+        if has_changed {
+            self.told.tell();
+        }
+        result
+    }
+
+    #[inline]
+    fn noting<R>(&self, act: impl FnOnce(&mut Machine) -> R) -> (R, bool) {
+        self.gate.with(|machine| {
+            let result = act(machine);
+            let has_changed = machine.has_changed();
+            if has_changed {
+                self.note(machine);
+            }
+            (result, has_changed)
+        })
+    }
+
+    #[cold]
+    fn note(&self, machine: &mut Machine) {
+        self.observed.set(machine.observed());
+        machine.take_changes().into_iter().for_each(|change| self.told.note(change));
+    }
+}
