@@ -44,15 +44,16 @@ use crate::{
 ///
 /// # Cost
 ///
-/// A call through a closed breaker takes one load before and a short lock afterwards. The time is read once, after the
-/// call; twice where slow calls count, and mostly not at all where errors among the last so many calls do.
+/// A good call through a closed breaker takes one load before and mostly one compare-exchange afterwards, a bad one a short
+/// lock. The time is read once, after the call; twice where slow calls count, and not at all for good calls where errors
+/// among the last so many calls do.
 pub struct Breaker {
     circuit: Circuit<Listener>,
     time: Time,
     /// Whether it matters how long calls take.
-    is_timed: bool,
-    /// Whether good results may go without the time.
-    counts_calls: bool,
+    times_calls: bool,
+    /// Whether it takes no time to count a good result.
+    is_untimed: bool,
 }
 
 impl Breaker {
@@ -94,7 +95,7 @@ impl Breaker {
     pub fn try_acquire(&self) -> Result<BreakerTicket<'_>, BreakerRefusal> {
         match self.circuit.ask(|| self.time.now()) {
             Ok(ticket) => {
-                let started = if self.is_timed { self.time.now() } else { 0 };
+                let started = if self.times_calls { self.time.now() } else { 0 };
                 Ok(BreakerTicket { breaker: self, ticket, started, outcome: None })
             }
             Err(retry_after) => Err(BreakerRefusal { retry_after }),
@@ -205,11 +206,12 @@ impl BreakerBuilder {
         }
         let seed = seed.unwrap_or_else(|| std::hash::RandomState::new().hash_one(()));
         let told = Listener { noted: Outbox::default(), listener };
+        let times_calls = matches!(params.strategy, BreakerStrategy::SlowRatio { .. });
         Ok(Breaker {
             circuit: Circuit::new(params, seed, told),
             time: time.unwrap_or_else(Time::fastest),
-            is_timed: matches!(params.strategy, BreakerStrategy::SlowRatio { .. }),
-            counts_calls: matches!(params.window, BreakerWindow::Calls(_)),
+            times_calls,
+            is_untimed: !times_calls && matches!(params.window, BreakerWindow::Calls(_)),
         })
     }
 }
@@ -265,11 +267,13 @@ impl Drop for BreakerTicket<'_> {
         let Self { breaker, ticket, started, outcome } = self;
         let dropped = || if std::thread::panicking() { Outcome::Error } else { Outcome::Ignored };
         let outcome = outcome.unwrap_or_else(dropped);
-        if breaker.counts_calls && !breaker.is_timed && breaker.circuit.end_untimed(ticket, outcome) {
+        let mut end = End { now: 0, response_time: 0, outcome };
+        if breaker.is_untimed && breaker.circuit.end_well(ticket, end) {
             return;
         }
-        let now = breaker.time.now();
-        breaker.circuit.end(ticket, End { now, response_time: now.saturating_sub(*started), outcome });
+        end.now = breaker.time.now();
+        end.response_time = end.now.saturating_sub(*started);
+        breaker.circuit.end(ticket, end);
     }
 }
 

@@ -2,15 +2,14 @@
 
 use super::{
     machine::{BreakerChange, BreakerState, End, Machine, Ticket},
+    policy::is_bad,
     rule::{BreakerControl, BreakerParams},
     window::Tally,
 };
-use crate::{
-    statistics::Outcome,
-    sync::{
-        gate::{Gate, Sight},
-        number::Number,
-    },
+use crate::sync::{
+    gate::{Gate, Sight},
+    moment::Moment,
+    number::Number,
 };
 
 /// The numbers of a breaker.
@@ -42,6 +41,8 @@ pub(crate) trait Tell {
 #[derive(Debug)]
 pub(crate) struct Circuit<T> {
     gate: Gate<Machine>,
+    /// The nanoseconds beyond which a call is slow; `u64::MAX` where that does not matter.
+    slow_beyond: Moment,
     /// What opened it last, for refusals.
     observed: Number,
     told: T,
@@ -49,7 +50,9 @@ pub(crate) struct Circuit<T> {
 
 impl<T: Tell> Circuit<T> {
     pub(super) fn new(params: BreakerParams, seed: u64, told: T) -> Self {
-        Self { gate: Gate::new(Machine::new(params, seed)), observed: Number::new(0.0), told }
+        let slow_beyond = Moment::default();
+        slow_beyond.set(params.slow_beyond());
+        Self { gate: Gate::new(Machine::new(params, seed)), slow_beyond, observed: Number::new(0.0), told }
     }
 
     /// Asks to be admitted; `now` is read only where it matters.
@@ -64,7 +67,7 @@ impl<T: Tell> Circuit<T> {
     #[inline]
     pub(super) fn ask(&self, now: impl FnOnce() -> u64) -> Result<Ticket, u64> {
         let now = match self.gate.look() {
-            Sight::Open { period } => return Ok(Ticket::of(period)),
+            Sight::Open { period, .. } => return Ok(Ticket::of(period)),
             Sight::Shut { until: u64::MAX } => return Err(u64::MAX),
             Sight::Shut { until } => {
                 let now = now();
@@ -87,16 +90,20 @@ impl<T: Tell> Circuit<T> {
     ///
     /// # Cost
     ///
-    /// A short lock.
+    /// One compare-exchange for a good result while it is closed, where good results decide nothing; a short lock otherwise.
     #[inline]
     pub(super) fn end(&self, ticket: &Ticket, end: End) {
-        self.with(|machine| machine.end(ticket, end));
+        if !self.end_well(ticket, end) {
+            self.with(|machine| machine.end(ticket, end));
+        }
     }
 
-    /// Counts a call that has ended, without the time, where that is all the same: returns whether it was.
+    /// An admitted call has ended; returns whether that was all, and nothing is to be decided. Where the window is one of
+    /// calls, the time does not matter for that.
     #[inline]
-    pub(super) fn end_untimed(&self, ticket: &Ticket, outcome: Outcome) -> bool {
-        self.gate.with(|machine| machine.end_untimed(ticket, outcome))
+    pub(super) fn end_well(&self, ticket: &Ticket, end: End) -> bool {
+        let is_bad = is_bad(self.slow_beyond.get(), end.outcome, end.response_time);
+        is_bad == Some(false) && self.gate.count(ticket.period(), end.now)
     }
 
     /// Forces it open or closed, or lets it start anew.
@@ -106,6 +113,7 @@ impl<T: Tell> Circuit<T> {
 
     /// Follows other parameters. Changes are noted, but told by whoever asks for it.
     pub(super) fn set(&self, params: BreakerParams) {
+        self.slow_beyond.set(params.slow_beyond());
         let ((), _) = self.noting(|machine| machine.set(params));
     }
 

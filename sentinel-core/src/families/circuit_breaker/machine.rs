@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::{
-    policy::{ALL, FIRST_SHARE},
+    policy::{ALL, FIRST_SHARE, is_bad},
     rule::{BreakerControl, BreakerParams},
     window::{Tally, Window},
 };
@@ -11,7 +11,7 @@ use crate::{
     statistics::Outcome,
     sync::{
         dice::Dice,
-        gate::{Sight, Visible},
+        gate::{PERIODS, Sight, Visible},
     },
 };
 
@@ -72,6 +72,11 @@ impl Ticket {
     #[inline]
     pub(super) fn of(period: u64) -> Self {
         Self { period, part: Part::Any }
+    }
+
+    #[inline]
+    pub(super) fn period(&self) -> u64 {
+        self.period
     }
 }
 
@@ -214,7 +219,7 @@ impl Machine {
         if ticket.period != self.period {
             return;
         }
-        let is_bad = self.params.is_bad(end.outcome, end.response_time);
+        let is_bad = is_bad(self.params.slow_beyond(), end.outcome, end.response_time);
         match (&mut self.state, is_bad) {
             (State::Closed | State::Recovering { .. }, Some(is_bad)) => {
                 self.window.record(now, is_bad);
@@ -231,21 +236,6 @@ impl Machine {
             (State::HalfOpen { .. }, None) => self.undo(ticket),
             _ => {}
         }
-    }
-
-    /// Counts a call that has ended, without the time, where that is all the same: returns whether it was.
-    #[inline]
-    pub(super) fn end_untimed(&mut self, ticket: &Ticket, outcome: Outcome) -> bool {
-        let (Window::Calls(ring), State::Closed) = (&mut self.window, &self.state) else { return false };
-        if outcome != Outcome::Ok || ticket.period != self.period {
-            return false;
-        }
-        // A good result changes what has been decided only by being the one that makes enough of them.
-        if ring.tally().total + 1 == u64::from(self.params.min_request_amount) {
-            return false;
-        }
-        ring.record(false);
-        true
     }
 
     /// Follows other parameters. State stays where results count as they did, and nothing is forced.
@@ -339,9 +329,17 @@ impl Machine {
         }
     }
 
+    /// Until when good results do not open it. They only make what is measured less, unless a bucket leaves the window, or
+    /// there have not been enough results so far.
+    fn calm_until(&self) -> u64 {
+        let tally = self.window.tally();
+        let waits_for_more = tally.bad > 0 && tally.total < self.params.min_request_amount.into();
+        if waits_for_more || self.params.too_much(tally).is_some() { 0 } else { self.window.end() }
+    }
+
     /// Begins a new period.
     fn turn(&mut self, state: State) {
-        self.period += 1;
+        self.period = (self.period + 1) % PERIODS;
         self.window.clear();
         self.probes.clear();
         self.show(state);
@@ -392,10 +390,18 @@ impl Visible for Machine {
     #[inline]
     fn sight(&self) -> Sight {
         match self.state {
-            State::Closed | State::ForcedClosed => Sight::Open { period: self.period },
+            State::Closed => Sight::Open { period: self.period, calm_until: self.calm_until() },
+            State::ForcedClosed => Sight::Open { period: self.period, calm_until: u64::MAX },
             State::Open { until, .. } => Sight::Shut { until },
             State::ForcedOpen => Sight::Shut { until: u64::MAX },
             State::HalfOpen { .. } | State::Recovering { .. } => Sight::Ask,
+        }
+    }
+
+    /// Takes over good results.
+    fn take(&mut self, counted: u64) {
+        if counted > 0 && self.state == State::Closed {
+            self.window.record_good(counted);
         }
     }
 }

@@ -35,7 +35,12 @@ fn model(body: impl Fn() + Send + Sync + 'static) {
 
 /// A breaker that one error opens.
 fn closed() -> Shared {
-    let params = BreakerParams::error_count(1).min_request_amount(1).window_calls(2);
+    closed_by(1)
+}
+
+/// A breaker that one error opens, once there are so many results.
+fn closed_by(results: u32) -> Shared {
+    let params = BreakerParams::error_count(1).min_request_amount(results).window_calls(3);
     Arc::new(Circuit::new(params.retry_timeout(Duration::from_nanos(RETRY)), 0, Silent))
 }
 
@@ -149,5 +154,38 @@ fn who_sees_it_closed_again_asks_in_the_new_period() {
             end(&circuit, &ticket, RETRY, Outcome::Ok);
         }
         assert_eq!(circuit.snapshot(RETRY).results, 1 + u64::from(is_early));
+    });
+}
+
+#[test]
+fn every_good_result_is_counted_once_in_its_period_and_in_no_other() {
+    model(|| {
+        let circuit = closed_by(3);
+        let tickets = [(); 3].map(|()| circuit.ask(|| 0).unwrap());
+        let [good, bad, late] = tickets;
+        let other = Arc::clone(&circuit);
+        let thread = thread::spawn(move || end(&other, &good, 0, Outcome::Ok));
+        end(&circuit, &bad, 0, Outcome::Error);
+        thread.join().unwrap();
+        // Whichever came first: the third one makes enough of them, and opens it.
+        assert_eq!(circuit.snapshot(0).results, 2);
+        end(&circuit, &late, 0, Outcome::Ok);
+        assert_eq!(circuit.state(), BreakerState::Open);
+    });
+}
+
+#[test]
+fn a_good_result_that_comes_while_it_opens_does_not_count_once_it_has_closed() {
+    model(|| {
+        let circuit = closed();
+        let tickets = [(); 2].map(|()| circuit.ask(|| 0).unwrap());
+        let [good, bad] = tickets;
+        let other = Arc::clone(&circuit);
+        let thread = thread::spawn(move || end(&other, &good, 0, Outcome::Ok));
+        end(&circuit, &bad, 0, Outcome::Error);
+        let probe = circuit.ask(|| RETRY).unwrap();
+        end(&circuit, &probe, RETRY, Outcome::Ok);
+        thread.join().unwrap();
+        assert_eq!((circuit.state(), circuit.snapshot(RETRY).results), (BreakerState::Closed, 0));
     });
 }

@@ -6,24 +6,30 @@ use super::{
 };
 use crate::{clock::saturating_nanos, statistics::Outcome};
 
+/// Whether a call that ended like this is bad; `None` where it tells nothing.
+#[inline]
+pub(super) fn is_bad(slow_beyond: u64, outcome: Outcome, response_time: u64) -> Option<bool> {
+    let only_slow_is_bad = slow_beyond != u64::MAX;
+    match outcome {
+        // Whoever gave up has waited as long as that.
+        _ if only_slow_is_bad && response_time > slow_beyond => Some(true),
+        Outcome::Ignored => None,
+        Outcome::Error => Some(!only_slow_is_bad),
+        Outcome::Ok => Some(false),
+    }
+}
+
 /// The share of calls that is let through when a recovery begins, and all of them, in millionths.
 pub(super) const FIRST_SHARE: u32 = 100_000;
 pub(super) const ALL: u32 = 1_000_000;
 
 impl BreakerParams {
-    /// Whether a call that ended like this is bad; `None` where it tells nothing.
-    pub(super) fn is_bad(&self, outcome: Outcome, response_time: u64) -> Option<bool> {
-        let is_slow = match self.strategy {
-            BreakerStrategy::SlowRatio { max_response_time } => {
-                Some(response_time > saturating_nanos(max_response_time))
-            }
-            BreakerStrategy::ErrorRatio | BreakerStrategy::ErrorCount => None,
-        };
-        match (is_slow, outcome) {
-            // Whoever gave up has waited as long as that.
-            (Some(true), _) | (None, Outcome::Error) => Some(true),
-            (_, Outcome::Ignored) => None,
-            _ => Some(false),
+    /// The nanoseconds beyond which a call is slow; `u64::MAX` where that does not matter.
+    pub(super) fn slow_beyond(&self) -> u64 {
+        match self.strategy {
+            // The longest that a rule may say is far below.
+            BreakerStrategy::SlowRatio { max_response_time } => saturating_nanos(max_response_time),
+            BreakerStrategy::ErrorRatio | BreakerStrategy::ErrorCount => u64::MAX,
         }
     }
 

@@ -14,6 +14,15 @@ mod sequences;
 mod threads;
 mod vectors;
 
+/// Nobody is told.
+struct Silent;
+
+impl Tell for Silent {
+    fn note(&self, _change: BreakerChange) {}
+
+    fn tell(&self) {}
+}
+
 impl Lawful for CircuitBreaker {
     fn any_rule() -> BoxedStrategy<Rule<Self>> {
         let near = (sequences::params(), select(vec![0.0, 0.5]), select(vec![1.0, 2.0, 1.5])).prop_map(

@@ -11,9 +11,9 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, bad: bool) {
-        self.total = self.total.saturating_add(1);
-        self.bad = self.bad.saturating_add(bad.into());
+    fn add(&mut self, other: Self) {
+        self.total = self.total.saturating_add(other.total);
+        self.bad = self.bad.saturating_add(other.bad);
     }
 
     fn remove(&mut self, other: Self) {
@@ -43,6 +43,22 @@ impl Window {
         match self {
             Self::Time(buckets) => buckets.record(now, bad),
             Self::Calls(ring) => ring.record(bad),
+        }
+    }
+
+    /// Counts good results, in the bucket in progress or one after the other.
+    pub(super) fn record_good(&mut self, results: u64) {
+        match self {
+            Self::Time(buckets) => buckets.record_good(results),
+            Self::Calls(ring) => ring.record_good(results),
+        }
+    }
+
+    /// The end of the bucket in progress, until when only results change what is in the window.
+    pub(super) fn end(&self) -> u64 {
+        match self {
+            Self::Time(buckets) => buckets.end,
+            Self::Calls(_) => u64::MAX,
         }
     }
 
@@ -96,12 +112,20 @@ impl Buckets {
 
     #[inline]
     fn record(&mut self, now: u64, bad: bool) {
-        self.advance(now);
         // A reading from before the bucket in progress counts in it.
+        self.advance(now);
+        self.add(Tally { total: 1, bad: bad.into() });
+    }
+
+    fn record_good(&mut self, results: u64) {
+        self.add(Tally { total: results, bad: 0 });
+    }
+
+    fn add(&mut self, results: Tally) {
         if let Some(bucket) = self.row.get_mut(self.place) {
-            bucket.add(bad);
+            bucket.add(results);
         }
-        self.sum.add(bad);
+        self.sum.add(results);
     }
 
     #[inline]
@@ -133,7 +157,7 @@ impl Buckets {
 /// A window in calls: the last so many results, a bit each.
 #[derive(Debug)]
 pub(super) struct Ring {
-    /// A bit is set for each bad result.
+    /// A bit is set for each bad result, and for nothing else.
     bits: Box<[u64]>,
     size: u32,
     /// Where the next result goes; where the ring is full, that is where the oldest is.
@@ -150,26 +174,51 @@ impl Ring {
     }
 
     #[inline]
-    pub(super) fn record(&mut self, bad: bool) {
-        let mask = 1 << (self.next % u64::BITS);
-        if let Some(word) = self.bits.get_mut((self.next / u64::BITS) as usize) {
-            if self.len < self.size {
-                self.len += 1;
-            } else {
-                self.bad -= u32::from(*word & mask != 0);
-            }
+    fn record(&mut self, bad: bool) {
+        let (place, mask) = self.next_up_to(1);
+        if let Some(word) = self.bits.get_mut(place) {
+            let was_bad = *word & mask != 0;
             *word = if bad { *word | mask } else { *word & !mask };
-            self.bad += u32::from(bad);
+            self.bad = self.bad + u32::from(bad) - u32::from(was_bad);
         }
-        self.next = if self.next + 1 < self.size { self.next + 1 } else { 0 };
+        self.pass(1);
+    }
+
+    fn record_good(&mut self, results: u64) {
+        // Of more than there is room for, the first ones do not matter.
+        let mut left = u32::try_from(results).unwrap_or(u32::MAX).min(self.size);
+        while left > 0 {
+            let (place, mask) = self.next_up_to(left);
+            if let Some(word) = self.bits.get_mut(place) {
+                self.bad -= (*word & mask).count_ones();
+                *word &= !mask;
+            }
+            let step = mask.count_ones();
+            self.pass(step);
+            left -= step;
+        }
+    }
+
+    /// The word of the next result, and the bits in it of so many of the next ones as are in one word.
+    fn next_up_to(&self, results: u32) -> (usize, u64) {
+        let shift = self.next % u64::BITS;
+        let results = results.min(u64::BITS - shift).min(self.size - self.next);
+        ((self.next / u64::BITS) as usize, u64::MAX >> (u64::BITS - results) << shift)
+    }
+
+    /// Moves on over results that are in one word.
+    fn pass(&mut self, results: u32) {
+        self.next = if self.next + results < self.size { self.next + results } else { 0 };
+        self.len = (self.len + results).min(self.size);
     }
 
     #[inline]
-    pub(super) fn tally(&self) -> Tally {
+    fn tally(&self) -> Tally {
         Tally { total: self.len.into(), bad: self.bad.into() }
     }
 
     fn clear(&mut self) {
+        self.bits.fill(0);
         (self.next, self.len, self.bad) = (0, 0, 0);
     }
 }

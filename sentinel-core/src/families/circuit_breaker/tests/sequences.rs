@@ -1,4 +1,4 @@
-//! The machine against the model, after long pasts.
+//! The breaker against the model, after long pasts.
 
 use std::time::Duration;
 
@@ -7,7 +7,11 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use super::model::{Model, ModelTicket};
 use crate::{
     BreakerControl, BreakerParams, BreakerState, Outcome,
-    families::circuit_breaker::machine::{End, Machine, SOON, Ticket},
+    families::circuit_breaker::{
+        circuit::Circuit,
+        machine::{End, SOON, Ticket},
+        tests::Silent,
+    },
     sync::dice::Dice,
 };
 
@@ -81,9 +85,9 @@ fn past(seed: u64, len: usize) -> Vec<Act> {
     (0..len).map(act).collect()
 }
 
-/// A machine and its model in step.
+/// A breaker and its model in step.
 struct Pair {
-    machine: Machine,
+    circuit: Circuit<Silent>,
     model: Model,
     inside: Vec<(Ticket, ModelTicket)>,
     now: u64,
@@ -91,14 +95,19 @@ struct Pair {
 
 impl Pair {
     fn new(params: BreakerParams) -> Self {
-        Self { machine: Machine::new(params, 0), model: Model::new(params), inside: Vec::new(), now: 60_000_000_000 }
+        Self {
+            circuit: Circuit::new(params, 0, Silent),
+            model: Model::new(params),
+            inside: Vec::new(),
+            now: 60_000_000_000,
+        }
     }
 
     fn act(&mut self, act: Act, others: &[BreakerParams]) -> Result<(), TestCaseError> {
         match act {
             Act::Ask(wait) => {
                 self.now += wait * 1_000;
-                match (self.machine.ask(self.now), self.model.ask(self.now)) {
+                match (self.circuit.ask(|| self.now), self.model.ask(self.now)) {
                     (Ok(one), Ok(other)) => self.inside.push((one, other)),
                     (Err(one), Err(Some(other))) => prop_assert_eq!(one, other),
                     (Err(one), Err(None)) => prop_assert!(0 < one && one <= SOON),
@@ -109,26 +118,26 @@ impl Pair {
                 self.now += wait * 1_000;
                 if let Some((one, other)) = self.leave(call) {
                     let response_time = ms * 1_000_000;
-                    self.machine.end(&one, End { now: self.now, response_time, outcome });
+                    self.circuit.end(&one, End { now: self.now, response_time, outcome });
                     self.model.end(other, self.now, response_time, outcome);
                 }
             }
             Act::Undo(call) => {
                 if let Some((one, other)) = self.leave(call) {
-                    self.machine.undo(&one);
+                    self.circuit.undo(&one);
                     self.model.undo(other);
                 }
             }
             Act::Set(which) => {
-                self.machine.set(others[which % others.len()]);
+                self.circuit.set(others[which % others.len()]);
                 self.model.set(others[which % others.len()]);
             }
         }
         self.model.wait(self.now);
-        let tally = self.machine.tally(self.now);
-        prop_assert_eq!((tally.total as usize, tally.bad as usize), self.model.window());
-        let (one, other) = (self.machine.shown(), self.model.state());
-        // That a recovery is over the machine notes with the next call.
+        let snapshot = self.circuit.snapshot(self.now);
+        prop_assert_eq!((snapshot.results as usize, snapshot.bad as usize), self.model.window());
+        let (one, other) = (snapshot.state, self.model.state());
+        // That a recovery is over the breaker notes with the next call.
         prop_assert!(
             one == other || (one, other) == (BreakerState::Recovering, BreakerState::Closed),
             "{:?} {:?}",
@@ -145,7 +154,7 @@ impl Pair {
 
 proptest! {
     #[test]
-    fn the_machine_does_what_the_model_does(params in params(), seed in any::<u64>(), acts in acts(1..300)) {
+    fn it_does_what_the_model_does(params in params(), seed in any::<u64>(), acts in acts(1..300)) {
         let mut pair = Pair::new(params);
         for act in past(seed, 2_000) {
             pair.act(act, &[params])?;
@@ -156,7 +165,7 @@ proptest! {
     }
 
     #[test]
-    fn the_machine_follows_changes_as_the_model_does(
+    fn it_follows_changes_as_the_model_does(
         params in params(),
         others in vec(params(), 1..3),
         forced in select(vec![BreakerControl::Auto, BreakerControl::ForcedOpen, BreakerControl::ForcedClosed]),
@@ -174,48 +183,15 @@ proptest! {
             pair.act(act, &all)?;
         }
     }
-
-    #[test]
-    fn without_the_time_a_good_result_is_counted_as_with_it(
-        params in params(),
-        acts in acts(1..300),
-    ) {
-        let params = params.window_calls(20);
-        let (mut timed, mut untimed) = (Machine::new(params, 0), Machine::new(params, 0));
-        let (mut now, mut inside) = (0, Vec::new());
-        for act in acts {
-            match act {
-                Act::Ask(wait) => {
-                    now += wait * 1_000;
-                    let (one, other) = (timed.ask(now), untimed.ask(now));
-                    prop_assert_eq!(one.is_ok(), other.is_ok());
-                    inside.extend(one.ok().zip(other.ok()));
-                }
-                Act::End(wait, call, outcome, ms) if !inside.is_empty() => {
-                    now += wait * 1_000;
-                    let (one, other) = inside.swap_remove(call % inside.len());
-                    // Of a slow strategy only what is not slow.
-                    let end = End { now, response_time: if outcome == Outcome::Ok { 0 } else { ms * 1_000_000 }, outcome };
-                    timed.end(&one, end);
-                    if !untimed.end_untimed(&other, outcome) {
-                        untimed.end(&other, end);
-                    }
-                }
-                _ => {}
-            }
-            prop_assert_eq!(timed.shown(), untimed.shown());
-            prop_assert_eq!(timed.tally(now), untimed.tally(now));
-        }
-    }
 }
 
 #[test]
 fn a_window_of_calls_still_slides_after_a_million_of_them() {
-    let mut machine = Machine::new(BreakerParams::error_ratio(0.5).window_calls(100), 0);
-    let mut end = |outcome| {
-        let ticket = machine.ask(0).expect("closed");
-        machine.end(&ticket, End { now: 0, response_time: 0, outcome });
-        machine.shown()
+    let circuit = Circuit::new(BreakerParams::error_ratio(0.5).window_calls(100), 0, Silent);
+    let end = |outcome| {
+        let ticket = circuit.ask(|| 0).expect("closed");
+        circuit.end(&ticket, End { now: 0, response_time: 0, outcome });
+        circuit.state()
     };
     assert!((0..1_000_000).all(|_| end(Outcome::Ok) == BreakerState::Closed));
     assert!((0..49).all(|_| end(Outcome::Error) == BreakerState::Closed));
