@@ -286,8 +286,6 @@ impl Registry {
             Ok(changes) => self.listeners.tell(&Event::RulesReplaced { source, changes: *changes }),
             Err(error) => self.listeners.tell(&Event::RulesRefused { source, error }),
         }
-        // Breakers that were forced, or that count anew.
-        self.listeners.tell_noted();
         result
     }
 

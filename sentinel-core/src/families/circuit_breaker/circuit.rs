@@ -111,10 +111,15 @@ impl<T: Tell> Circuit<T> {
         self.with(|machine| machine.control(state));
     }
 
-    /// Follows other parameters. Changes are noted, but told by whoever asks for it.
-    pub(super) fn set(&self, params: BreakerParams) {
+    /// Follows other parameters. Changes are noted, to be [told](Circuit::tell) when no lock is held.
+    pub(super) fn set(&self, params: BreakerParams, now: u64) {
         self.slow_beyond.set(params.slow_beyond());
-        let ((), _) = self.noting(|machine| machine.set(params));
+        let ((), _) = self.noting(|machine| machine.set(params, now));
+    }
+
+    /// Tells what was noted.
+    pub(super) fn tell(&self) {
+        self.told.tell();
     }
 
     /// What opened it last, in the unit of the threshold.

@@ -239,7 +239,8 @@ impl Machine {
     }
 
     /// Follows other parameters. State stays where results count as they did, and nothing is forced.
-    pub(super) fn set(&mut self, params: BreakerParams) {
+    pub(super) fn set(&mut self, params: BreakerParams, now: u64) {
+        self.pass_time(now);
         let before = std::mem::replace(&mut self.params, params);
         let counts_as_before = params.counts_like(&before);
         if !counts_as_before {

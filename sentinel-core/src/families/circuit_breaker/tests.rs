@@ -8,6 +8,10 @@ use crate::{
     families::laws::{Lawful, laws},
 };
 
+mod alone;
+#[cfg(feature = "json")]
+mod documents;
+mod entries;
 mod model;
 mod schedules;
 mod sequences;

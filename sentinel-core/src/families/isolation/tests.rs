@@ -54,10 +54,6 @@ impl Lawful for Isolation {
     fn document(rule: Rule<Self>) -> Rules {
         Rules::new().isolation([rule])
     }
-
-    fn close(rules: Rules) -> Rules {
-        rules.isolation([IsolationRule::new("r", 0).id("closed")])
-    }
 }
 
 laws!(Isolation);

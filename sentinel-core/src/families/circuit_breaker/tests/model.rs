@@ -140,7 +140,8 @@ impl Model {
         }
     }
 
-    pub(super) fn set(&mut self, params: BreakerParams) {
+    pub(super) fn set(&mut self, params: BreakerParams, now: u64) {
+        self.wait(now);
         let kind = |params: &BreakerParams| std::mem::discriminant(&params.strategy);
         let starts_anew = kind(&params) != kind(&self.params)
             || params.window != self.params.window

@@ -44,7 +44,7 @@ impl Schedule {
             }
             9 => {
                 self.params = any_params(&self.dice);
-                self.machine.set(self.params);
+                self.machine.set(self.params, self.now);
             }
             10 => self.now += pick(&self.dice, 5_000) as u64 * MS,
             _ => self.now += pick(&self.dice, 60) as u64 * MS,

@@ -129,8 +129,8 @@ impl Pair {
                 }
             }
             Act::Set(which) => {
-                self.circuit.set(others[which % others.len()]);
-                self.model.set(others[which % others.len()]);
+                self.circuit.set(others[which % others.len()], self.now);
+                self.model.set(others[which % others.len()], self.now);
             }
         }
         self.model.wait(self.now);
