@@ -9,8 +9,8 @@ use std::{
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use sentinel_core::{
-    Arg, AuthorityRule, Call, Criticality, Decision, Entry, FlowRule, IsolationRule, ManualClock, Reservation, Rules,
-    Sentinel, SheddingRule, SystemRule, Target,
+    Arg, AuthorityRule, BreakerRule, Call, Criticality, Decision, Entry, FlowRule, IsolationRule, ManualClock,
+    Reservation, Rules, Sentinel, SheddingRule, SystemRule, Target,
 };
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -59,12 +59,16 @@ impl Chosen {
         if has(8) {
             rules = rules.flow([FlowRule::new("b", threshold.into()).per(Duration::from_secs(5)).id("late")]);
         }
+        if has(9) {
+            let breaker = BreakerRule::error_ratio("a", 0.5).min_request_amount(2).probes(2).id("breaker");
+            rules = rules.circuit_breaker([breaker.retry_timeout(wait)]);
+        }
         rules
     }
 }
 
 fn chosen() -> impl Strategy<Value = Chosen> {
-    (vec(any::<bool>(), 9), 1..5_u32, select(vec![1_u64, 50, 1_000])).prop_map(|(which, threshold, wait)| Chosen {
+    (vec(any::<bool>(), 10), 1..5_u32, select(vec![1_u64, 50, 1_000])).prop_map(|(which, threshold, wait)| Chosen {
         which,
         threshold,
         wait,
@@ -205,8 +209,8 @@ proptest! {
 fn threads_that_panic_give_up_and_reload_leave_nothing_behind() {
     let clock = ManualClock::new();
     clock.advance(Duration::from_secs(60));
-    let all = Chosen { which: vec![true; 9], threshold: 3, wait: 50 };
-    let few = Chosen { which: (0..9).map(|index| index == 2 || index == 5).collect(), threshold: 2, wait: 1 };
+    let all = Chosen { which: vec![true; 10], threshold: 3, wait: 50 };
+    let few = Chosen { which: (0..10).map(|index| index == 2 || index == 5).collect(), threshold: 2, wait: 1 };
     let sets = [all.rules(), few.rules()];
     let sentinel = instance(&clock, sets[0].clone());
     let done = AtomicBool::new(false);
