@@ -329,19 +329,24 @@ fn a_pattern_gives_each_resource_a_breaker_of_its_own() {
 }
 
 #[test]
-fn a_resource_whose_breaker_knows_something_is_not_given_up_for_another() {
-    let clock = ManualClock::new();
-    let sentinel = Sentinel::builder().clock(clock.clone()).max_resources(1).build().expect("valid");
-    replace(&sentinel, [fragile("*").retry_timeout(Duration::from_secs(120))]);
-    fail(&sentinel, "a");
-    clock.advance(Duration::from_secs(61));
-    succeed(&sentinel, "b");
-    assert_eq!(states(&sentinel, "a"), [Open]);
-    assert_eq!(states(&sentinel, "b"), [], "it shares the one for all that find no room");
-    clock.advance(Duration::from_secs(120 + 600));
-    succeed(&sentinel, "c");
-    assert_eq!(states(&sentinel, "a"), [], "nobody has come for ten minutes");
-    assert_eq!(states(&sentinel, "c"), [Closed]);
+fn a_resource_whose_breaker_knows_something_is_not_given_up_for_another_until_that_is_old() {
+    let open = fragile("*").retry_timeout(Duration::from_secs(120));
+    let has_an_error = BreakerRule::error_count("*", 2).interval(Duration::from_secs(86_400));
+    for (rule, forgotten) in [(open, 120 + 600), (has_an_error, 600)] {
+        let clock = ManualClock::new();
+        let sentinel = Sentinel::builder().clock(clock.clone()).max_resources(1).build().expect("valid");
+        replace(&sentinel, [rule]);
+        fail(&sentinel, "a");
+        let exists_when_another_comes = |second, other| {
+            clock.advance_to(Duration::from_secs(second));
+            succeed(&sentinel, other);
+            sentinel.snapshot_of("a").is_some()
+        };
+        assert!(exists_when_another_comes(61, "b"));
+        assert!(exists_when_another_comes(forgotten - 1, "c"));
+        assert!(!exists_when_another_comes(forgotten, "d"));
+        assert_eq!(states(&sentinel, "d"), [Closed]);
+    }
 }
 
 #[test]

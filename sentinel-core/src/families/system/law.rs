@@ -316,3 +316,104 @@ impl Sample {
         (self.count >= 5.0).then(|| self.sum / self.count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A service that answers 800 calls a second, each in 20 ms if it does not wait, offered as many as are let in.
+    struct Service {
+        law: Law,
+        limit: u32,
+        unqueued: f64,
+    }
+
+    const CAPACITY: f64 = 800.0;
+
+    impl Service {
+        fn new(initial: u32) -> Self {
+            Self { law: Law::new(initial), limit: initial, unqueued: 0.02 }
+        }
+
+        /// So many steps with so many calls offered at a time; the machine is read in each.
+        fn steps(&mut self, steps: u64, offered: u32) -> Vec<u32> {
+            let step = |_| {
+                let inside = offered.min(self.limit);
+                // By Little's law: what is inside, over what is completed.
+                let response_time = (f64::from(inside) / CAPACITY).max(self.unqueued);
+                let completed = (f64::from(inside) / response_time / STEPS as f64).round();
+                let usage = (completed * STEPS as f64 * self.unqueued / 16.0).min(1.0);
+                let limit = self.law.advance(&Step {
+                    steps: 1,
+                    completed: completed as u64,
+                    response_time: completed * response_time,
+                    in_flight: inside,
+                    peak: inside,
+                    refused: offered > self.limit,
+                    reading: Some(Reading { pressure: usage / 0.8, usage: Some(usage) }),
+                });
+                self.limit = limit.expect("there are readings");
+                self.limit
+            };
+            (0..steps).map(step).collect()
+        }
+    }
+
+    /// Sixteen calls are worked on at a time: a quarter more, and the root.
+    const RIGHT: u32 = 24;
+
+    #[test]
+    fn a_queue_that_was_there_from_the_start_is_found_out() {
+        let mut service = Service::new(1_000);
+        let limits = service.steps(140, 5_000);
+        assert!(limits.iter().skip(70).all(|limit| *limit == RIGHT), "{limits:?}");
+    }
+
+    #[test]
+    fn in_a_long_overload_the_limit_neither_starves_nor_drifts_away() {
+        let mut service = Service::new(64);
+        service.steps(100, 5_000);
+        let limits = service.steps(36_000, 5_000);
+        let probes = limits.iter().filter(|limit| **limit < 16).count();
+        assert!(limits.iter().all(|limit| *limit <= RIGHT + 1), "{:?}", limits.iter().max());
+        assert!(probes < 36_000 / 20, "{probes} steps were spent with probes");
+    }
+
+    #[test]
+    fn a_relieved_machine_is_not_flooded_at_once() {
+        let mut service = Service::new(64);
+        service.steps(200, 5_000);
+        let before = service.limit;
+        let limits = service.steps(10, 1);
+        for (limit, next) in std::iter::once(&before).chain(&limits).zip(&limits) {
+            assert!(*next <= limit + limit / 4 + 1 || *next <= 64, "{before}, then {limits:?}");
+        }
+    }
+
+    #[test]
+    fn a_service_that_becomes_slower_is_measured_anew() {
+        let mut service = Service::new(64);
+        service.steps(200, 5_000);
+        service.unqueued = 0.04;
+        let limits = service.steps(200, 5_000);
+        let last = limits.iter().rev().take(50).max().copied().unwrap_or_default();
+        // Twice as many calls are worked on at a time: 32.
+        assert!((40..=50).contains(&last), "{last}");
+    }
+
+    #[test]
+    fn without_refusals_nothing_is_probed() {
+        let mut service = Service::new(64);
+        let limits = service.steps(1_000, 15);
+        assert!(limits.iter().all(|limit| *limit >= 16), "{limits:?}");
+    }
+
+    #[test]
+    fn without_readings_there_is_no_limit_after_a_while() {
+        let mut law = Law::new(5);
+        let step = Step { steps: 1, ..Step::default() };
+        let limits: Vec<Option<u32>> = (0..STALE).map(|_| law.advance(&step)).collect();
+        assert_eq!(limits.first(), Some(&Some(5)));
+        assert_eq!(limits.last(), Some(&None));
+    }
+}
