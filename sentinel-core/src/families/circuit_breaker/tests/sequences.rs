@@ -101,6 +101,7 @@ impl Pair {
             model: Model::new(params),
             inside: Vec::new(),
             now: 60_000_000_000,
+            acts: 0,
         }
     }
 
