@@ -7,6 +7,7 @@ pub(crate) mod authority;
 pub(crate) mod circuit_breaker;
 mod family;
 pub(crate) mod flow;
+pub(crate) mod hotspot;
 pub(crate) mod isolation;
 #[cfg(test)]
 mod laws;
@@ -22,7 +23,7 @@ pub use self::{family::Family, shares::Shares};
 pub(crate) use self::{
     family::{Check, Checks, Context, Describe, Later, Params, Surroundings},
     pool::Pooled,
-    shortcut::{AtOnce, Shortcut},
+    shortcut::{AtOnce, Shortcut, alone},
     walk::{Cause, Exit, Halt, Resume, SOON, Step, Taken, Turn, Walk, after, release, resume, undo, walk},
 };
 
@@ -174,7 +175,7 @@ macro_rules! families {
                 };
                 stages.shortcut = stages.shortcut();
                 stages.holds =
-                    false $(|| (<$family as $crate::families::Checks>::HOLDS && !stages.$name.is_empty()))+;
+                    false $(|| stages.$name.iter().any(<$family as $crate::families::Checks>::holds))+;
                 stages
             }
         }
@@ -224,7 +225,21 @@ macro_rules! families {
             /// The short way of a call.
             #[inline(always)]
             pub(crate) fn at_once(&self, call: &$crate::call::Call<'_>, now: u64) -> $crate::families::AtOnce {
-                self.shortcut.decide(call, now)
+                match self.shortcut {
+                    $crate::families::Shortcut::Alone => self.alone(call, now),
+                    _ => self.shortcut.decide(call, now),
+                }
+            }
+
+            /// Asks the only check.
+            #[inline(never)]
+            fn alone(&self, call: &$crate::call::Call<'_>, now: u64) -> $crate::families::AtOnce {
+                $(
+                    if let Some(check) = self.$name.first() {
+                        return $crate::families::alone::<$family>(check, call, now);
+                    }
+                )+
+                $crate::families::AtOnce::Ask
             }
 
             /// The place of the single check.
@@ -324,7 +339,10 @@ macro_rules! families {
             /// All rules of this resource, as they are reported.
             pub(crate) fn snapshot(&self, now: u64) -> Vec<$crate::snapshot::RuleSnapshot> {
                 let mut all = Vec::new();
-                $(all.extend(self.$name.iter().filter(|check| !check.watches).map(|check| $crate::families::Describe::snapshot(check, now)));)+
+                $(
+                    let checks = self.$name.iter().filter(|check| !check.watches);
+                    all.extend(checks.map(|check| $crate::families::Describe::snapshot(check, now)));
+                )+
                 all
             }
         }
@@ -353,6 +371,8 @@ families! {
     flow: flow::Flow,
     /// Isolation rules: how many calls at a time.
     isolation: isolation::Isolation,
+    /// Hotspot rules: how many calls for each value of an argument.
+    hotspot: hotspot::Hotspot,
     /// Circuit breaker rules: when a resource is left alone for a while.
     circuit_breaker: circuit_breaker::CircuitBreaker,
 }

@@ -33,8 +33,8 @@
 //! # Features
 //!
 //! `json` (default), `yaml` and `toml` read and write rule documents; `quanta` (default) reads time from the processor's
-//! counter; `regex` adds rules on name patterns; `sampler` reads processor, load and memory for rules that adapt to them;
-//! `tracing` reports events.
+//! counter; `regex` adds rules on name patterns; `frequency-cache` adds a cache to hotspot rules; `sampler` reads
+//! processor, load and memory for rules that adapt to them; `tracing` reports events.
 
 mod blocked;
 mod call;
@@ -70,6 +70,9 @@ pub use self::{
             BreakerRule, BreakerSnapshot, BreakerState, BreakerStrategy, BreakerTicket, BreakerWindow, CircuitBreaker,
         },
         flow::{Behavior, Flow, FlowParams, FlowRule, MemoryAdaptive, Strategy, Window},
+        hotspot::{
+            Hotspot, HotspotItem, HotspotMetric, HotspotParams, HotspotRule, ItemValue, Parameter, Refill, ValueCache,
+        },
         isolation::{Adaptive, Algorithm, Isolation, IsolationParams, IsolationRule, Queue, QueueOrder},
         origin::OriginSelector,
         shedding::{Shedding, SheddingParams, SheddingRule},
@@ -82,7 +85,7 @@ pub use self::{
     },
     sentinel::{BuildError, Builder, Sentinel},
     signals::Signals,
-    snapshot::{Capacity, ResourceSnapshot, RuleSnapshot, Snapshot},
+    snapshot::{Capacity, HotValue, ResourceSnapshot, RuleSnapshot, Snapshot},
     statistics::{Outcome, Percentiles, ResponseTimes, Statistics, Totals, Traffic},
 };
 #[cfg(feature = "quanta")]

@@ -68,6 +68,24 @@ pub struct RuleSnapshot {
     /// For circuit breakers: the numbers of the breaker.
     #[cfg_attr(feature = "json", serde(skip_serializing_if = "Option::is_none"))]
     pub breaker: Option<BreakerSnapshot>,
+    /// For rules on the values of an argument: the values that were called most in the last second, at most ten, the
+    /// hottest first.
+    #[cfg_attr(feature = "json", serde(skip_serializing_if = "Vec::is_empty"))]
+    pub hot_values: Vec<HotValue>,
+}
+
+/// A value of an argument, and how often it was called in the last second.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "camelCase"))]
+#[non_exhaustive]
+pub struct HotValue {
+    /// The value as text, cut to 64 characters; `__other__` stands for all values that found no room.
+    #[cfg_attr(feature = "json", serde(serialize_with = "crate::snapshot::as_str"))]
+    pub value: Arc<str>,
+    /// Permits that the rule admitted, also for calls that a later rule refused.
+    pub pass_per_second: f64,
+    /// Permits that the rule refused.
+    pub block_per_second: f64,
 }
 
 /// How full an instance is.

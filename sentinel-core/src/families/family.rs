@@ -11,7 +11,7 @@ use crate::{
     resource::Direction,
     rules::{Compiled, Report, Selector},
     signals::Signals,
-    snapshot::RuleSnapshot,
+    snapshot::{HotValue, RuleSnapshot},
     statistics::Node,
     sync::counter::Counter,
 };
@@ -48,6 +48,11 @@ pub trait Params: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
 pub(crate) trait Checks: Family {
     /// Whether an admitted call keeps what it took until it ends.
     const HOLDS: bool;
+
+    /// Whether it does so under one rule, for families that hold.
+    fn holds(_check: &Check<Self>) -> bool {
+        Self::HOLDS
+    }
 
     /// What all resources under one rule share.
     type Shared: fmt::Debug + Send + Sync;
@@ -115,6 +120,11 @@ pub(crate) trait Checks: Family {
     /// The numbers of the breaker behind the rule, if there is one.
     fn breaker(_check: &Check<Self>, _now: u64) -> Option<BreakerSnapshot> {
         None
+    }
+
+    /// The values that were called most, for limits by value.
+    fn hot_values(_check: &Check<Self>, _now: u64) -> Vec<HotValue> {
+        Vec::new()
     }
 
     /// Whether forgetting the state at `now` would lose nothing.
@@ -220,6 +230,7 @@ impl<F: Checks> Describe for Check<F> {
             dry_run: self.rule.rule.dry_run,
             would_block: self.would_block.get(),
             breaker: F::breaker(self, now),
+            hot_values: F::hot_values(self, now),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::{collection::vec, prelude::*};
 
 use super::{Checks, Rules};
-use crate::{BreakerControl, BreakerRule, Call, Decision, ManualClock, Outcome, Rule, Sentinel};
+use crate::{Arg, BreakerControl, BreakerRule, Call, Decision, ManualClock, Outcome, Rule, Sentinel};
 
 /// A family that can be tested for the laws.
 pub(crate) trait Lawful: Checks {
@@ -23,6 +23,8 @@ pub(crate) struct Act {
     count: u32,
     origin: &'static str,
     prioritized: bool,
+    /// The only argument, which has the name `key`.
+    arg: Option<&'static str>,
     /// How many of the calls that follow come before this one ends.
     kept: usize,
     /// How it ends.
@@ -34,13 +36,15 @@ pub(crate) fn acts() -> impl proptest::strategy::Strategy<Value = Vec<Act>> {
     let kept = prop_oneof![1 => Just(0), 1 => 0..8_usize];
     let outcome = prop_oneof![4 => Just(Outcome::Ok), 4 => Just(Outcome::Error), 1 => Just(Outcome::Ignored)];
     let origin = prop::sample::select(vec!["", "web", "mobile"]);
-    let act = (advance, 0..4_u32, origin, any::<bool>(), kept, outcome);
+    let arg = prop::sample::select(vec![None, Some("a"), Some("a"), Some("b")]);
+    let act = (advance, 0..4_u32, origin, any::<bool>(), arg, kept, outcome);
     vec(act, 1..60).prop_map(|acts| {
-        let act = |(advance, count, origin, prioritized, kept, outcome)| Act {
+        let act = |(advance, count, origin, prioritized, arg, kept, outcome)| Act {
             advance: Duration::from_millis(advance),
             count,
             origin,
             prioritized,
+            arg,
             kept,
             outcome,
         };
@@ -73,7 +77,9 @@ impl Answer {
 }
 
 fn decide(sentinel: &Sentinel, act: &Act) -> (Answer, Decision) {
-    let mut call = Call::new().count(act.count).origin(act.origin);
+    let args: Vec<Arg<'_>> = act.arg.map(Arg::from).into_iter().collect();
+    let named_args: Vec<(&str, Arg<'_>)> = args.iter().map(|arg| ("key", *arg)).collect();
+    let mut call = Call::new().count(act.count).origin(act.origin).args(&args).named_args(&named_args);
     if act.prioritized {
         call = call.prioritized();
     }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::Cause;
+use super::{Cause, Check, Checks, Step};
 use crate::{call::Call, sync::sliding_limiter::SlidingLimiter};
 
 /// The short way of a call: what all checks of a plan say together, where it takes no walk to know that.
@@ -11,6 +11,8 @@ pub(crate) enum Shortcut {
     Free,
     /// A limit on all calls, held by rejection alone.
     Exact { limiter: Arc<SlidingLimiter>, threshold: f64 },
+    /// There is one check, under which no call waits or holds anything.
+    Alone,
     /// There is no short way.
     Walk,
 }
@@ -37,7 +39,20 @@ impl Shortcut {
                 Err(_) if call.is_prioritized() => AtOnce::Ask,
                 Err(not_before) => AtOnce::Block(Cause::used_up(limiter, *threshold, not_before, now)),
             },
-            Self::Walk => AtOnce::Ask,
+            Self::Alone | Self::Walk => AtOnce::Ask,
+        }
+    }
+}
+
+/// Asks the only check of a plan. What it takes cannot be undone.
+#[inline]
+pub(crate) fn alone<F: Checks>(check: &Check<F>, call: &Call<'_>, now: u64) -> AtOnce {
+    match F::acquire(check, call, now) {
+        Step::Skip | Step::Pass(_) => AtOnce::Pass,
+        Step::Block(cause) => AtOnce::Block(cause),
+        Step::Wait(token, _) | Step::Queue(token, ..) => {
+            F::undo(check, token, call, now);
+            AtOnce::Ask
         }
     }
 }

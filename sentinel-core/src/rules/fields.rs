@@ -74,6 +74,54 @@ impl<'a> Fields<'a> {
         self.typed(name, value, number.map(|number| number as u32), "it is a whole number from 0 to 4294967295")
     }
 
+    /// A whole number from -2,147,483,647 to 2,147,483,647.
+    pub(crate) fn integer(&mut self, name: &'static str) -> Option<i32> {
+        let value = self.get(name)?;
+        let number = value.as_f64().filter(|number| number.fract() == 0.0 && number.abs() <= f64::from(i32::MAX));
+        self.typed(
+            name,
+            value,
+            number.map(|number| number as i32),
+            "it is a whole number from -2147483647 to 2147483647",
+        )
+    }
+
+    /// A value of one of several types.
+    pub(crate) fn one_of<T>(
+        &mut self,
+        name: &'static str,
+        expected: &'static str,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.get(name)?;
+        self.typed(name, value, read(value), expected)
+    }
+
+    /// A list of objects with fields of their own, which errors and warnings name as `name[index].field`. Nothing if one of
+    /// them cannot be read.
+    pub(crate) fn objects<T>(
+        &mut self,
+        name: &'static str,
+        read: impl Fn(&mut Fields<'_>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let value = self.get(name)?;
+        let list = self.typed(name, value, value.as_array(), "it is a list of objects")?;
+        let read = |(index, value): (usize, &Value)| {
+            let Value::Object(map) = value else {
+                self.report.invalid(format!("{name}[{index}]"), value, "it is an object");
+                return None;
+            };
+            let report = self.report.inside(format!("{name}[{index}]."));
+            let mut fields = Fields::new(map, report, self.warnings, self.place.clone());
+            let read = read(&mut fields);
+            fields.finish();
+            read
+        };
+        // All of them, so that all errors are found.
+        let read: Vec<Option<T>> = list.iter().enumerate().map(read).collect();
+        read.into_iter().collect()
+    }
+
     /// A truth value.
     pub(crate) fn boolean(&mut self, name: &'static str) -> Option<bool> {
         let value = self.get(name)?;
@@ -132,7 +180,7 @@ impl<'a> Fields<'a> {
     /// Notes that a field is there that means nothing beside the others.
     pub(crate) fn unused(&mut self, name: &'static str, needs: &'static str) {
         if self.get(name).is_some() {
-            self.warn(name.to_owned(), Problem::Unused { needs });
+            self.warn(name, Problem::Unused { needs });
         }
     }
 
@@ -142,12 +190,13 @@ impl<'a> Fields<'a> {
         let odd: Vec<(String, Problem)> =
             unknown.map(|name| (name.clone(), Problem::Unknown { suggestion: suggest(name, &self.known) })).collect();
         for (name, problem) in odd {
-            self.warn(name, problem);
+            self.warn(&name, problem);
         }
     }
 
-    fn warn(&mut self, field: String, problem: Problem) {
+    fn warn(&mut self, field: &str, problem: Problem) {
         let Place { family, index, resource } = self.place.clone();
+        let field = self.report.field(field);
         self.warnings.push(Warning { family, index, resource, field, problem });
     }
 
@@ -214,6 +263,16 @@ impl Writer {
     /// Writes a duration in seconds.
     pub(crate) fn seconds(&mut self, name: &'static str, value: Duration) {
         self.number(name, value.as_nanos() as f64 / 1e9);
+    }
+
+    /// Writes a list of objects.
+    pub(crate) fn objects<T>(&mut self, name: &'static str, objects: &[T], write: impl Fn(&T, &mut Self)) {
+        let write = |object| {
+            let mut fields = Self::default();
+            write(object, &mut fields);
+            fields.finish()
+        };
+        self.field(name, objects.iter().map(write).collect::<Value>());
     }
 
     pub(crate) fn finish(self) -> Value {

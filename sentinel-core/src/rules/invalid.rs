@@ -28,8 +28,8 @@ pub struct InvalidRule {
     pub id: Option<String>,
     /// The resource that the rule is about, as far as it could be read.
     pub resource: String,
-    /// The field, as in documents.
-    pub field: &'static str,
+    /// The field, as in documents; one in a list as `items[3].threshold`, counted from 0.
+    pub field: String,
     /// What it holds, cut to a hundred characters.
     pub value: String,
     /// What would be right.
@@ -179,6 +179,8 @@ pub struct Report<'a> {
     index: usize,
     id: Option<String>,
     resource: String,
+    /// What comes before the names of fields.
+    within: String,
 }
 
 impl<'a> Report<'a> {
@@ -189,11 +191,25 @@ impl<'a> Report<'a> {
         id: Option<String>,
         resource: String,
     ) -> Self {
-        Self { first: errors.len(), errors, family, index, id, resource }
+        Self { first: errors.len(), errors, family, index, id, resource, within: String::new() }
+    }
+
+    /// Collects what is wrong with fields inside of one of the rule's.
+    #[cfg(feature = "json")]
+    pub(crate) fn inside(&mut self, within: String) -> Report<'_> {
+        let Self { first, family, index, id, resource, .. } = self;
+        let (id, resource) = (id.clone(), resource.clone());
+        Report { errors: self.errors, first: *first, family, index: *index, id, resource, within }
+    }
+
+    /// The name of a field of the rule.
+    pub(crate) fn field(&self, name: &str) -> String {
+        format!("{}{name}", self.within)
     }
 
     /// Notes that a field is wrong; only the first error of a field counts.
-    pub(crate) fn invalid(&mut self, field: &'static str, value: impl fmt::Display, expected: impl Into<String>) {
+    pub(crate) fn invalid(&mut self, field: impl AsRef<str>, value: impl fmt::Display, expected: impl Into<String>) {
+        let field = self.field(field.as_ref());
         let known = self.errors.get(self.first..).unwrap_or_default();
         if known.iter().any(|error| error.field == field) {
             return;

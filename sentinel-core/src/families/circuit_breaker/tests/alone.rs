@@ -84,7 +84,7 @@ fn it_is_forced_and_reset() {
 #[test]
 fn a_parameter_out_of_range_is_an_error_that_names_it() {
     let error = Breaker::new(BreakerParams::error_ratio(1.5).probes(0)).expect_err("two are wrong");
-    let fields: Vec<&str> = error.errors().iter().map(|error| error.field).collect();
+    let fields: Vec<&str> = error.errors().iter().map(|error| error.field.as_str()).collect();
     assert_eq!(fields, ["threshold", "probes"]);
 }
 
