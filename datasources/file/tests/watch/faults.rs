@@ -56,7 +56,7 @@ fn every_error_of_every_rule_is_in_the_error() {
     until_error(&watch, "3 errors");
     let (_, error) = watch.status().last_error.unwrap();
     let FileError::Document { error: InvalidDocument::Rules(rules), .. } = &*error else { panic!("{error}") };
-    let places: Vec<_> = rules.errors().iter().map(|error| (error.index, error.field)).collect();
+    let places: Vec<_> = rules.errors().iter().map(|error| (error.index, &*error.field)).collect();
     assert_eq!(places, [(0, "threshold"), (1, "resource"), (2, "threshold")]);
 }
 
