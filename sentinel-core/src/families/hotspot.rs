@@ -1,102 +1,4 @@
 //! Hotspot rules: how many calls each value of an argument admits.
-//!
-//! # What it protects from
-//!
-//! One customer, product, key or address that takes all there is: a tenant whose job runs wild, the article that everybody
-//! reads today, a client that retries without end. Every value of the argument has a limit of its own, so one that is too
-//! hot is cut down and the others do not notice.
-//!
-//! # Fields
-//!
-//! | document | in code | meaning | range | default |
-//! |---|---|---|---|---|
-//! | `paramIndex` | [`Parameter::Index`] | the argument at a position, counted from 0, or from the end: -1 is the last | a 32-bit number | |
-//! | `paramKey` | [`Parameter::Key`] | the argument of a name; comes before `paramIndex` | 1 to 128 bytes | |
-//! | `threshold` | [`threshold`](HotspotParams::threshold) | permits of one value, per interval or inside; 0 blocks every value | 0 to 4,294,967,295 | |
-//! | `metric` | [`HotspotMetric`] | whether permits count in time or while they are inside | `qps`, `concurrency` | `qps` |
-//! | `intervalMs` | [`interval`](HotspotParams::interval) | the time that the threshold refers to | 1 ms to 7 days | 1 s |
-//! | `behavior` | [`HotspotMetric`] | whether what is too much is blocked, or spaced evenly and made to wait | `reject`, `throttle` | `reject` |
-//! | `burst` | [`HotspotMetric::Bucket`] | permits that a value which has rested has beyond the threshold | 0 to 4,294,967,295 | 0 |
-//! | `refill` | [`Refill`] | whether permits come back all the time, or together after an interval | `continuous`, `interval` | `continuous` |
-//! | `maxQueueingTimeMs` | [`HotspotMetric::Throttle`] | the longest wait | 0 to an hour | 500 ms |
-//! | `items` | [`items`](HotspotParams::items) | values with a threshold of their own, each `{value, threshold}`; a value is a number, a text or a truth value, and 1, "1" and 1.0 are different ones | at most 10,000 | |
-//! | `capacity` | [`capacity`](HotspotParams::capacity) | how many values have a state of their own | 1 to 1,000,000 | 10,000 |
-//! | `cache` | [`ValueCache`] | which values are forgotten for others: those called longest ago, or those called seldom (feature `frequency-cache`) | `lru`, `frequency` | `lru` |
-//!
-//! # How it decides
-//!
-//! The call's [argument](crate::Call::args) is hashed and looked up; a call without it is none of the rule's business. With
-//! `reject`, a value has a token bucket of threshold and burst that fills by the threshold per interval: the generic cell
-//! rate algorithm (ITU-T I.371), exact in whole numbers. With `throttle`, calls of a value are spaced evenly, each taking
-//! the next free place and paying for it afterwards, and one that would wait too long is blocked. With `concurrency`, the
-//! permits of a value that are inside never exceed its threshold. A call that gives up, or that a later rule refuses, gives
-//! back what it took as far as time has not given it back already; of a queue only the last place, since those behind
-//! another one have been told when to go.
-//!
-//! A token bucket admits up to twice its size within one interval: all that it holds, and what comes back meanwhile. What
-//! has to hold in every interval is a matter for [flow rules](crate::Flow).
-//!
-//! # More values than the capacity
-//!
-//! What is known of the values is kept in shards, each behind a lock that is held for a few steps. Where a shard is full, a
-//! new value takes the place of another one, which has a full bucket when it comes again. That is never one that is *held*:
-//! one that has nothing left, that has calls inside, or whose calls wait. Of the others,
-//!
-//! - the `lru` cache looks at eight in turn. It takes one that is as good as new, which loses nothing, and of several the one
-//!   that was admitted longest ago; where none is, the one that has used least.
-//! - the `frequency` cache takes one that is as good as new by Clock-PRO, which is close to S3-FIFO: one that was called
-//!   once goes soon, one that is called again and again stays. Where none is, it takes the one that has used least in the
-//!   shard.
-//!
-//! So whoever is forgotten gets back less than a bucket, and no more than seven others (with `frequency`, all others) of the
-//! shard have used that are not held. A value that is limited has used nearly all: no flood of other values, however large,
-//! gives it a permit back, unless they have used as much themselves.
-//!
-//! Where all that are looked at are held, new values of the shard share one state, with the rule's threshold for all of them together, until
-//! there is room; values that the rule names in its items always find room. With a low threshold and a long interval many
-//! values are held for long: give such a rule the capacity for all values that come within an interval.
-//!
-//! Up to a half more values than the capacity are kept (with the default, a sixth), since chance does not fill shards
-//! alike. Each takes some 170 bytes, with `frequency` 220.
-//!
-//! # Example
-//!
-//! ```
-//! use sentinel_core::{Arg, Call, HotspotRule, Rules, Sentinel};
-//!
-//! let sentinel = Sentinel::default();
-//! let rule = HotspotRule::new("orders", "tenant", 2).value("batch", 0).id("per-tenant");
-//! sentinel.rules().replace("code", Rules::new().hotspot([rule]))?;
-//!
-//! let enter = |tenant| {
-//!     let args = [("tenant", Arg::from(tenant))];
-//!     sentinel.enter_with("orders", &Call::new().named_args(&args)).immediately()
-//! };
-//! assert!(enter("alice").is_ok() && enter("alice").is_ok() && enter("bob").is_ok());
-//! let refused = enter("alice").unwrap_err();
-//! assert!(refused.to_string().starts_with(
-//!     "hotspot rule `per-tenant` blocks `orders`: 2 of 2 for this value of the argument `tenant`, try again in",
-//! ));
-//! assert!(enter("batch").is_err());
-//!
-//! let orders = sentinel.snapshot_of("orders").unwrap();
-//! assert_eq!(&*orders.rules[0].hot_values[0].value, "alice");
-//! # Ok::<(), sentinel_core::ReplaceError>(())
-//! ```
-//!
-//! # What a refusal looks like
-//!
-//! [`Blocked`](crate::Blocked) with the family `hotspot`: [`observed`](crate::Blocked::observed) are the permits of the value
-//! in use, [`threshold`](crate::Blocked::threshold) is the value's, and with `reject`,
-//! [`retry_after`](crate::Blocked::retry_after) is exactly when as many permits will be there, if nobody else comes. With
-//! `concurrency` it is a millisecond, since a call may end at any moment. It is `None` for more permits than the value ever
-//! has. [`RuleSnapshot::hot_values`](crate::RuleSnapshot::hot_values) shows the ten values that were called most.
-//!
-//! # When not to use it
-//!
-//! For values that few calls have in common, such as the id of a request: nothing is ever hot. For limits by caller, where
-//! [flow rules](crate::Flow) have [origins](crate::OriginSelector). For a limit that has to hold over all values together:
-//! that is a flow rule or an isolation rule, which goes well beside this one.
 
 #[cfg(feature = "frequency-cache")]
 mod frequent;
@@ -131,7 +33,105 @@ use crate::{
     snapshot::HotValue,
 };
 
-/// The family of hotspot rules.
+/// Hotspot rules: how many calls each value of an argument admits.
+///
+/// # What it protects from
+///
+/// One customer, product, key or address that takes all there is: a tenant whose job runs wild, the article that everybody
+/// reads today, a client that retries without end. Every value of the argument has a limit of its own, so one that is too
+/// hot is cut down and the others do not notice.
+///
+/// # Fields
+///
+/// | document | in code | meaning | range | default |
+/// |---|---|---|---|---|
+/// | `paramIndex` | [`Parameter::Index`] | the argument at a position, counted from 0, or from the end: -1 is the last | a 32-bit number | |
+/// | `paramKey` | [`Parameter::Key`] | the argument of a name; comes before `paramIndex` | 1 to 128 bytes | |
+/// | `threshold` | [`threshold`](HotspotParams::threshold) | permits of one value, per interval or inside; 0 blocks every value | 0 to 4,294,967,295 | |
+/// | `metric` | [`HotspotMetric`] | whether permits count in time or while they are inside | `qps`, `concurrency` | `qps` |
+/// | `intervalMs` | [`interval`](HotspotParams::interval) | the time that the threshold refers to | 1 ms to 7 days | 1 s |
+/// | `behavior` | [`HotspotMetric`] | whether what is too much is blocked, or spaced evenly and made to wait | `reject`, `throttle` | `reject` |
+/// | `burst` | [`HotspotMetric::Bucket`] | permits that a value which has rested has beyond the threshold | 0 to 4,294,967,295 | 0 |
+/// | `refill` | [`Refill`] | whether permits come back all the time, or together after an interval | `continuous`, `interval` | `continuous` |
+/// | `maxQueueingTimeMs` | [`HotspotMetric::Throttle`] | the longest wait | 0 to an hour | 500 ms |
+/// | `items` | [`items`](HotspotParams::items) | values with a threshold of their own, each `{value, threshold}`; a value is a number, a text or a truth value, and 1, "1" and 1.0 are different ones | at most 10,000 | |
+/// | `capacity` | [`capacity`](HotspotParams::capacity) | how many values have a state of their own | 1 to 1,000,000 | 10,000 |
+/// | `cache` | [`ValueCache`] | which values are forgotten for others: those called longest ago, or those called seldom (feature `frequency-cache`) | `lru`, `frequency` | `lru` |
+///
+/// # How it decides
+///
+/// The call's [argument](crate::Call::args) is hashed and looked up; a call without it is none of the rule's business. With
+/// `reject`, a value has a token bucket of threshold and burst that fills by the threshold per interval: the generic cell
+/// rate algorithm (ITU-T I.371), exact in whole numbers. With `throttle`, calls of a value are spaced evenly, each taking
+/// the next free place and paying for it afterwards, and one that would wait too long is blocked. With `concurrency`, the
+/// permits of a value that are inside never exceed its threshold. A call that gives up, or that a later rule refuses, gives
+/// back what it took as far as time has not given it back already; of a queue only the last place, since those behind
+/// another one have been told when to go.
+///
+/// A token bucket admits up to twice its size within one interval: all that it holds, and what comes back meanwhile. What
+/// has to hold in every interval is a matter for [flow rules](crate::Flow).
+///
+/// # More values than the capacity
+///
+/// What is known of the values is kept in shards, each behind a lock that is held for a few steps. Where a shard is full, a
+/// new value takes the place of another one, which has a full bucket when it comes again. That is never one that is *held*:
+/// one that has nothing left, that has calls inside, or whose calls wait. Of the others,
+///
+/// - the `lru` cache looks at eight in turn. It takes one that is as good as new, which loses nothing, and of several the one
+///   that was admitted longest ago; where none is, the one that has used least.
+/// - the `frequency` cache takes one that is as good as new by Clock-PRO, which is close to S3-FIFO: one that was called
+///   once goes soon, one that is called again and again stays. Where none is, it takes the one that has used least in the
+///   shard.
+///
+/// So whoever is forgotten gets back less than a bucket, and no more than seven others (with `frequency`, all others) of the
+/// shard have used that are not held. A value that is limited has used nearly all: no flood of other values, however large,
+/// gives it a permit back, unless they have used as much themselves.
+///
+/// Where all that are looked at are held, new values of the shard share one state, with the rule's threshold for all of them together, until
+/// there is room; values that the rule names in its items always find room. With a low threshold and a long interval many
+/// values are held for long: give such a rule the capacity for all values that come within an interval.
+///
+/// Up to a half more values than the capacity are kept (with the default, a sixth), since chance does not fill shards
+/// alike. Each takes some 170 bytes, with `frequency` 220.
+///
+/// # Example
+///
+/// ```
+/// use sentinel_core::{Arg, Call, HotspotRule, Rules, Sentinel};
+///
+/// let sentinel = Sentinel::default();
+/// let rule = HotspotRule::new("orders", "tenant", 2).value("batch", 0).id("per-tenant");
+/// sentinel.rules().replace("code", Rules::new().hotspot([rule]))?;
+///
+/// let enter = |tenant| {
+///     let args = [("tenant", Arg::from(tenant))];
+///     sentinel.enter_with("orders", &Call::new().named_args(&args)).immediately()
+/// };
+/// assert!(enter("alice").is_ok() && enter("alice").is_ok() && enter("bob").is_ok());
+/// let refused = enter("alice").unwrap_err();
+/// assert!(refused.to_string().starts_with(
+///     "hotspot rule `per-tenant` blocks `orders`: 2 of 2 for this value of the argument `tenant`, try again in",
+/// ));
+/// assert!(enter("batch").is_err());
+///
+/// let orders = sentinel.snapshot_of("orders").unwrap();
+/// assert_eq!(&*orders.rules[0].hot_values[0].value, "alice");
+/// # Ok::<(), sentinel_core::ReplaceError>(())
+/// ```
+///
+/// # What a refusal looks like
+///
+/// [`Blocked`](crate::Blocked) with the family `hotspot`: [`observed`](crate::Blocked::observed) are the permits of the value
+/// in use, [`threshold`](crate::Blocked::threshold) is the value's, and with `reject`,
+/// [`retry_after`](crate::Blocked::retry_after) is exactly when as many permits will be there, if nobody else comes. With
+/// `concurrency` it is a millisecond, since a call may end at any moment. It is `None` for more permits than the value ever
+/// has. [`RuleSnapshot::hot_values`](crate::RuleSnapshot::hot_values) shows the ten values that were called most.
+///
+/// # When not to use it
+///
+/// For values that few calls have in common, such as the id of a request: nothing is ever hot. For limits by caller, where
+/// [flow rules](crate::Flow) have [origins](crate::OriginSelector). For a limit that has to hold over all values together:
+/// that is a flow rule or an isolation rule, which goes well beside this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Hotspot;
 
