@@ -20,7 +20,6 @@ const DEFAULT_INITIAL: u32 = 20;
 const DEFAULT_MAX: u32 = 1_000;
 const DEFAULT_WINDOW: Duration = Duration::from_millis(100);
 const DEFAULT_BACKOFF: f64 = 0.9;
-const DEFAULT_RESPONSE_TIME: Duration = Duration::from_secs(5);
 const DEFAULT_TOLERANCE: f64 = 1.5;
 const DEFAULT_HEADROOM: u32 = 4;
 const DEFAULT_SMOOTHING: f64 = 0.2;
@@ -295,6 +294,8 @@ mod wire {
             queue: read_queue(fields),
         }
     }
+
+    const DEFAULT_RESPONSE_TIME: Duration = Duration::from_secs(5);
 
     #[derive(Clone, Copy, PartialEq)]
     enum Name {
