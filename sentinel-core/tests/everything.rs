@@ -9,8 +9,8 @@ use std::{
 
 use proptest::{collection::vec, prelude::*, sample::select};
 use sentinel_core::{
-    Arg, AuthorityRule, BreakerRule, Call, Criticality, Decision, Entry, FlowRule, IsolationRule, ManualClock,
-    Reservation, Rules, Sentinel, SheddingRule, SystemRule, Target,
+    Arg, AuthorityRule, BreakerRule, Call, Criticality, Decision, Entry, FlowRule, HotspotRule, IsolationRule,
+    ManualClock, Reservation, Rules, Sentinel, SheddingRule, SystemRule, Target,
 };
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -63,12 +63,20 @@ impl Chosen {
             let breaker = BreakerRule::error_ratio("a", 0.5).min_request_amount(2).probes(2).id("breaker");
             rules = rules.circuit_breaker([breaker.retry_timeout(wait)]);
         }
+        if has(10) {
+            // Of the four values some have to share.
+            let inside = HotspotRule::new("a", 0, threshold).concurrency().capacity(2).id("inside");
+            rules = rules.hotspot([inside, HotspotRule::new("*", -1, threshold).value(2, 0).id("bucket")]);
+        }
+        if has(11) {
+            rules = rules.hotspot([HotspotRule::new("a", 0, threshold).throttle(wait).id("spaced")]);
+        }
         rules
     }
 }
 
 fn chosen() -> impl Strategy<Value = Chosen> {
-    (vec(any::<bool>(), 10), 1..5_u32, select(vec![1_u64, 50, 1_000])).prop_map(|(which, threshold, wait)| Chosen {
+    (vec(any::<bool>(), 12), 1..5_u32, select(vec![1_u64, 50, 1_000])).prop_map(|(which, threshold, wait)| Chosen {
         which,
         threshold,
         wait,
@@ -209,8 +217,8 @@ proptest! {
 fn threads_that_panic_give_up_and_reload_leave_nothing_behind() {
     let clock = ManualClock::new();
     clock.advance(Duration::from_secs(60));
-    let all = Chosen { which: vec![true; 10], threshold: 3, wait: 50 };
-    let few = Chosen { which: (0..10).map(|index| index == 2 || index == 5).collect(), threshold: 2, wait: 1 };
+    let all = Chosen { which: vec![true; 12], threshold: 3, wait: 50 };
+    let few = Chosen { which: (0..12).map(|index| [2, 5, 10].contains(&index)).collect(), threshold: 2, wait: 1 };
     let sets = [all.rules(), few.rules()];
     let sentinel = instance(&clock, sets[0].clone());
     let done = AtomicBool::new(false);

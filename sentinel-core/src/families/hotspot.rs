@@ -46,7 +46,7 @@ use crate::{
 /// | document | in code | meaning | range | default |
 /// |---|---|---|---|---|
 /// | `paramIndex` | [`Parameter::Index`] | the argument at a position, counted from 0, or from the end: -1 is the last | a 32-bit number | |
-/// | `paramKey` | [`Parameter::Key`] | the argument of a name; comes before `paramIndex` | 1 to 128 bytes | |
+/// | `paramKey` | [`Parameter::Key`] | the argument of a name, in place of `paramIndex` | 1 to 128 bytes | |
 /// | `threshold` | [`threshold`](HotspotParams::threshold) | permits of one value, per interval or inside; 0 blocks every value | 0 to 4,294,967,295 | |
 /// | `metric` | [`HotspotMetric`] | whether permits count in time or while they are inside | `qps`, `concurrency` | `qps` |
 /// | `intervalMs` | [`interval`](HotspotParams::interval) | the time that the threshold refers to | 1 ms to 7 days | 1 s |
