@@ -101,6 +101,8 @@ impl Sentinel {
     }
 
     /// Calls `listener` on every [`Event`], on the thread on which it happens and outside of any lock.
+    ///
+    /// It may use the instance. If it panics, the panic hook says so, and that is all: what happened does not depend on it.
     pub fn subscribe(&self, listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Subscription {
         self.0.listeners().subscribe(listener)
     }
