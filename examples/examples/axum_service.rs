@@ -1,5 +1,5 @@
 //! An axum service with rules from a file: `cargo run --example axum_service`, then
-//! `curl -i localhost:3000/orders/1`, and edit `examples/rules/flow.yaml`. Ctrl-C ends it.
+//! `curl -i localhost:3000/orders/1`, and edit `examples/rules/everything.yaml`. Ctrl-C ends it.
 
 use axum::{
     Json, Router,
@@ -14,7 +14,7 @@ use sentinel_file::FileSource;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sentinel = Sentinel::default();
-    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/rules/flow.yaml");
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/rules/everything.yaml");
     let _watch = FileSource::new(rules).watch(&sentinel)?;
 
     let http = by_route().origin_from(HeaderName::from_static("x-client-id"));

@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod client;
+pub mod load;
 pub mod overload;
 pub mod record;
 

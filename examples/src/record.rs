@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router,
+    body::Body,
     extract::{Request, State},
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
 use parking_lot::Mutex;
-use sentinel_axum::{RequestHead, layer, resource};
+use sentinel_axum::{Http, RequestHead, SentinelLayer, layer, resource};
 use sentinel_core::{Clock, Sentinel};
 
 use crate::audit::Admitted;
@@ -71,9 +72,14 @@ impl Record {
 
     /// Protects a router and notes what comes to the layer and what gets through it.
     pub fn around(&self, router: Router, sentinel: &Sentinel) -> Router {
+        self.around_with(router, layer(sentinel))
+    }
+
+    /// The same with a layer of one's own, whose resources are methods and routes.
+    pub fn around_with(&self, router: Router, layer: SentinelLayer<Http<Body>>) -> Router {
         router
             .layer(from_fn_with_state(self.clone(), inside))
-            .layer(layer(sentinel))
+            .layer(layer)
             .layer(from_fn_with_state(self.clone(), outside))
     }
 }

@@ -1,9 +1,14 @@
 use std::path::PathBuf;
 
+use crate::scenario::{Order, Scenario};
+
 /// A service on loopback under a real HTTP flood, protected by rules from a file.
 #[derive(Debug, clap::Parser)]
-#[command(name = "demo")]
+#[command(name = "demo", args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    /// Play a short scenario of one family of rules instead, or all of them one after the other.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["seconds", "port", "rules", "serve"])]
+    pub(crate) scenario: Option<Scenario>,
     /// Seconds to run.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub(crate) seconds: u64,
@@ -19,4 +24,14 @@ pub(crate) struct Args {
     /// Serve without a flood, until Ctrl-C: for curl and wrk.
     #[arg(long)]
     pub(crate) serve: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What the demo starts itself for.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Sends load to a service and says what came back.
+    #[command(hide = true)]
+    Load(Order),
 }

@@ -1,11 +1,14 @@
-//! A service on loopback under a real HTTP flood, protected by rules from a file that change while it runs.
+//! A service on loopback under a real HTTP flood, protected by rules from a file that change while it runs; and shorter
+//! scenarios, one for each family of rules.
 
 mod args;
 mod flood;
 mod history;
 mod judge;
 mod limits;
+mod scenario;
 mod screen;
+mod serve;
 mod service;
 mod shutdown;
 mod summary;
@@ -26,13 +29,14 @@ use sentinel_core::{Sentinel, TscClock};
 use sentinel_examples::record::Record;
 use sentinel_file::{FileSource, FileWatch};
 use tempfile::TempDir;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::net::TcpListener;
 
 use self::{
-    args::Args,
+    args::{Args, Command},
     flood::{Flood, Phase},
     history::History,
     screen::{Screen, View},
+    serve::Server,
     service::Dependency,
     shutdown::{Grace, Interrupts},
     summary::Summary,
@@ -52,7 +56,14 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    match runtime.block_on(run(&args)) {
+    let played = runtime.block_on(async {
+        match (&args.command, args.scenario) {
+            (Some(Command::Load(order)), _) => scenario::send(order).await,
+            (None, Some(scenario)) => scenario::play(scenario).await,
+            (None, None) => run(&args).await,
+        }
+    });
+    match played {
         Ok(summary::Conclusion::Good) => ExitCode::SUCCESS,
         Ok(summary::Conclusion::Bad) => ExitCode::FAILURE,
         Ok(summary::Conclusion::ClientsFailed) => ExitCode::from(COULD_NOT_RUN),
@@ -90,9 +101,8 @@ async fn run(args: &Args) -> Result<summary::Conclusion, Box<dyn Error>> {
         let port = args.port;
         io::Error::new(error.kind(), format!("cannot serve on 127.0.0.1:{port}: {error}; choose another --port"))
     })?;
-    let address = listener.local_addr()?;
-    let (stop, stopped) = watch::channel(false);
-    let mut server = tokio::spawn(axum::serve(listener, app).with_graceful_shutdown(until(stopped)).into_future());
+    let mut server = Server::start(listener, app)?;
+    let address = server.address;
 
     let mut screen = Screen::open(args.plain)?;
     let flood = Flood::new(address, args.serve);
@@ -102,11 +112,8 @@ async fn run(args: &Args) -> Result<summary::Conclusion, Box<dyn Error>> {
 
     let mut grace = Grace::begin(interrupts);
     flood.stop(&mut grace).await;
-    stop.send_replace(true);
-    match grace.wait(&mut server).await {
-        Some(served) => served??,
-        None => server.abort(),
-    }
+    grace.wait(server.stop()).await.transpose()?;
+    drop(server);
     history.look();
     watch.stop();
     played?;
@@ -117,11 +124,6 @@ async fn run(args: &Args) -> Result<summary::Conclusion, Box<dyn Error>> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(summary.conclusion()),
     }
-}
-
-async fn until(mut stopped: watch::Receiver<bool>) {
-    // An error means that the demo is gone, which is a reason to stop as well.
-    let _gone = stopped.wait_for(|stopped| *stopped).await;
 }
 
 /// The file with the rules: the user's own, or a copy that may be edited.
