@@ -1,11 +1,15 @@
 //! What the engine costs and admits, beside its peers.
 //!
-//! [`ours`], [`floor`] and [`peers`] make calls: closures that ask to enter, end what was admitted, and say whether it
-//! was. The criterion benches time them; [`table`] holds them against the targets; [`audit`] checks what they admitted.
+//! [`ours`], [`families`], [`keys`], [`breakers`], [`stack`], [`floor`] and [`peers`] make calls: closures that ask to enter, end what
+//! was admitted, and say whether it was. The criterion benches time them; [`table`] holds them against the targets; [`audit`] checks what they admitted.
 
+pub mod breakers;
+pub mod families;
 pub mod floor;
+pub mod keys;
 pub mod ours;
 pub mod peers;
+pub mod stack;
 pub mod table;
 mod threads;
 mod timing;

@@ -58,7 +58,7 @@ pub fn inbound(sentinel: &Sentinel) -> impl Fn() -> bool + Send + Sync + use<> {
 /// Ends the call, and says whether it was admitted. What it holds passes through memory, as in a program that works
 /// between entry and exit.
 #[inline]
-fn ended(decision: Decision) -> bool {
+pub(crate) fn ended(decision: Decision) -> bool {
     match decision.immediately() {
         Ok(entry) => {
             black_box(&entry);

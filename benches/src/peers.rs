@@ -1,14 +1,13 @@
 //! Calls through other libraries, each in the way that its documentation shows.
 
+mod published;
+
 use std::{
     collections::HashMap,
     future::Future as _,
     num::NonZeroU32,
     pin::pin,
-    sync::{
-        Arc, Once,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicI64, AtomicU64, Ordering},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -16,20 +15,15 @@ use std::{
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use limitador::limit::{Limit, Namespace};
 use sentinel_core::{Clock as _, TscClock};
-use sentinel_core_published::{
-    EntryBuilder,
-    base::TrafficType,
-    config::{ConfigEntity, SystemStatConfig},
-    flow,
-};
 use tower_layer::Layer as _;
 use tower_resilience::ratelimiter::{RateLimiterLayer, WindowType};
 use tower_service::Service;
 
+pub use self::published::{sentinel_published, sentinel_published_under};
 use crate::{Error, ours::RESOURCE};
 
 /// So many per second, the same as burst: what comes nearest to a threshold per interval.
-fn per_second(threshold: u32) -> Quota {
+pub(crate) fn per_second(threshold: u32) -> Quota {
     Quota::per_second(NonZeroU32::new(threshold).unwrap_or(NonZeroU32::MIN))
 }
 
@@ -98,30 +92,6 @@ pub fn tower_resilience(threshold: usize, period: Duration) -> Result<impl Fn() 
     })
 }
 
-/// sentinel-core 0.1.3 with one flow rule of so many per second, that rejects.
-///
-/// That crate has one global state: the name of the resource keeps one caller of this function from another. Its
-/// collectors of system figures are off, since they would run through all that is measured later.
-pub fn sentinel_published(resource: &'static str, threshold: f64) -> Result<impl Fn() -> bool + Send + Sync, Error> {
-    static INIT: Once = Once::new();
-    let mut initialized = Ok(());
-    INIT.call_once(|| {
-        let mut config = ConfigEntity::new();
-        config.config.stat.system =
-            SystemStatConfig { system_interval_ms: 0, load_interval_ms: 0, cpu_interval_ms: 0, memory_interval_ms: 0 };
-        initialized = sentinel_core_published::init_with_config(config).map_err(|error| error.to_string());
-    });
-    initialized?;
-    flow::append_rule(Arc::new(flow::Rule { resource: resource.to_owned(), threshold, ..flow::Rule::default() }));
-    Ok(move || match EntryBuilder::new(resource.to_owned()).with_traffic_type(TrafficType::Outbound).build() {
-        Ok(entry) => {
-            entry.exit();
-            true
-        }
-        Err(_) => false,
-    })
-}
-
 /// limitador with its counters in memory and one limit of so many per period, of whole seconds.
 pub fn limitador(threshold: u64, period: Duration) -> impl Fn() -> bool + Send + Sync {
     let namespace = Namespace::from("bench");
@@ -133,7 +103,7 @@ pub fn limitador(threshold: u64, period: Duration) -> impl Fn() -> bool + Send +
 
 /// A service that answers at once.
 #[derive(Clone, Copy)]
-struct Ready;
+pub(crate) struct Ready;
 
 impl Service<()> for Ready {
     type Response = ();

@@ -2,6 +2,8 @@
 
 mod calls;
 mod exactness;
+mod families;
+mod families_of_peers;
 mod http;
 mod instructions;
 mod memory;
@@ -21,7 +23,7 @@ use crate::Error;
 type Part = fn(&mut Report) -> Result<(), Error>;
 
 /// The parts by name, in the order in which they run.
-const PARTS: [(&str, Part); 9] = [
+const PARTS: [(&str, Part); 11] = [
     ("calls", calls::measure),
     ("instructions", instructions::measure),
     ("memory", memory::measure),
@@ -29,6 +31,8 @@ const PARTS: [(&str, Part); 9] = [
     ("threads", threads::measure),
     ("http", http::measure),
     ("peers", peers::measure),
+    ("families", families::measure),
+    ("families-of-peers", families_of_peers::measure),
     ("exactness", exactness::measure),
     ("exactness-of-peers", exactness::measure_peers),
 ];

@@ -16,7 +16,7 @@ const DEPTHS: usize = 16;
 
 /// Calls of one kind, in a loop.
 pub(crate) struct Loop {
-    name: &'static str,
+    name: String,
     /// What has to become of the calls; a loop that does something else than its name says is an error.
     admitted: bool,
     prepare: Box<dyn Fn()>,
@@ -25,13 +25,22 @@ pub(crate) struct Loop {
 
 impl Loop {
     /// Calls that are all admitted.
-    pub(crate) fn admitted(name: &'static str, call: impl Fn() -> bool + 'static) -> Self {
-        Self { name, admitted: true, prepare: Box::new(|| ()), run: Box::new(move |calls| repeat(&call, calls)) }
+    pub(crate) fn admitted(name: impl Into<String>, call: impl Fn() -> bool + 'static) -> Self {
+        Self {
+            name: name.into(),
+            admitted: true,
+            prepare: Box::new(|| ()),
+            run: Box::new(move |calls| repeat(&call, calls)),
+        }
     }
 
     /// Calls that are all refused.
-    pub(crate) fn refused(name: &'static str, call: impl Fn() -> bool + 'static) -> Self {
+    pub(crate) fn refused(name: impl Into<String>, call: impl Fn() -> bool + 'static) -> Self {
         Self { admitted: false, ..Self::admitted(name, call) }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Does something before each round, outside of the time that is taken.
@@ -76,7 +85,7 @@ pub(crate) fn repeat(call: &impl Fn() -> bool, calls: u64) -> u64 {
 }
 
 /// Nanoseconds per call of each loop in each round.
-pub(crate) struct Timings(Vec<(&'static str, Vec<f64>)>);
+pub(crate) struct Timings(Vec<(String, Vec<f64>)>);
 
 impl Timings {
     /// Runs the loops in turn.
@@ -88,7 +97,7 @@ impl Timings {
             let calls = (SLICE.as_nanos() as f64 / each.time(1_000, 0)?).clamp(100.0, 200_000.0) as u64;
             sized.push((each, calls));
         }
-        let mut times: Vec<_> = loops.iter().map(|each| (each.name, Vec::with_capacity(rounds))).collect();
+        let mut times: Vec<_> = loops.iter().map(|each| (each.name.clone(), Vec::with_capacity(rounds))).collect();
         for round in 0..rounds {
             for turn in 0..sized.len() {
                 let index = (round + turn) % sized.len();
@@ -112,6 +121,12 @@ impl Timings {
     /// The median of how much longer the first loop takes.
     pub(crate) fn difference(&self, name: &str, to: &str) -> f64 {
         self.compare(name, to, |a, b| a - b)
+    }
+
+    /// The median of how many times what the first loop takes beyond the second is what the third one takes.
+    pub(crate) fn ratio_of_difference(&self, name: &str, from: &str, to: &str) -> f64 {
+        let differences = self.of(name).iter().zip(self.of(from)).map(|(a, b)| a - b);
+        median(differences.zip(self.of(to)).map(|(difference, to)| difference / to).collect())
     }
 
     fn compare(&self, a: &str, b: &str, by: impl Fn(f64, f64) -> f64) -> f64 {
@@ -142,9 +157,10 @@ mod tests {
 
     #[test]
     fn ratios_are_taken_within_rounds() {
-        let timings = Timings(vec![("a", vec![2.0, 20.0, 60.0]), ("b", vec![1.0, 10.0, 20.0])]);
+        let timings = Timings(vec![("a".to_owned(), vec![2.0, 20.0, 60.0]), ("b".to_owned(), vec![1.0, 10.0, 20.0])]);
         assert_eq!(timings.ratio("a", "b"), 2.0);
         assert_eq!(timings.difference("a", "b"), 10.0);
+        assert_eq!(timings.ratio_of_difference("a", "b", "b"), 1.0);
         assert_eq!(timings.nanos("a"), 20.0);
     }
 }

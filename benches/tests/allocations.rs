@@ -5,13 +5,16 @@
 
 use std::time::Duration;
 
-use sentinel_benches::ours::{self, Limit, RESOURCE};
-use sentinel_core::{ManualClock, Sentinel};
+use sentinel_benches::{
+    families::{self, Kind},
+    ours::{self, Limit, RESOURCE},
+};
+use sentinel_core::{
+    Algorithm, BreakerRule, FlowRule, HotspotRule, IsolationRule, ManualClock, Rules, Sentinel, SystemRule,
+};
 
 /// Allocations of 11,000 calls over 70 s, after as many to warm up; and how many of those counted were admitted.
-fn allocations<F: Fn() -> bool>(limit: Limit, call: impl Fn(Sentinel) -> F) -> (u64, u32) {
-    let clock = ManualClock::new();
-    let call = call(ours::sentinel(clock.clone(), limit).expect("the rule is valid"));
+fn counted(clock: &ManualClock, call: impl Fn() -> bool) -> (u64, u32) {
     let calls = || {
         let at_once = (0..1_000).map(|_| u32::from(call())).sum::<u32>();
         let spread = (0..10_000).map(|_| {
@@ -24,6 +27,25 @@ fn allocations<F: Fn() -> bool>(limit: Limit, call: impl Fn(Sentinel) -> F) -> (
     let mut admitted = 0;
     let counted = allocation_counter::measure(|| admitted = calls());
     (counted.count_total, admitted)
+}
+
+fn allocations<F: Fn() -> bool>(limit: Limit, call: impl Fn(Sentinel) -> F) -> (u64, u32) {
+    let clock = ManualClock::new();
+    let sentinel = ours::sentinel(clock.clone(), limit).expect("the rule is valid");
+    counted(&clock, call(sentinel))
+}
+
+/// The same under other rules, by handle and by name, with an origin and an argument.
+fn allocations_under(rules: &Rules) -> [(u64, u32); 2] {
+    let clock = ManualClock::new();
+    let sentinel = families::under(clock.clone(), rules.clone()).expect("the rules are valid");
+    let by_handle = families::by_handle(sentinel.clone(), RESOURCE);
+    let by_name = families::by_name(sentinel.clone());
+    let reading = |call: &dyn Fn() -> bool| {
+        families::read_signals(&sentinel);
+        call()
+    };
+    [counted(&clock, || reading(&by_handle)), counted(&clock, || reading(&by_name))]
 }
 
 #[test]
@@ -44,6 +66,63 @@ fn a_call_by_name_allocates_nothing() {
 #[test]
 fn an_inbound_call_allocates_nothing() {
     assert_eq!(allocations(Limit::PLENTY, |sentinel| ours::inbound(&sentinel)), (0, 11_000));
+}
+
+#[test]
+fn a_call_that_a_rule_of_any_family_admits_allocates_nothing() {
+    for kind in Kind::ALL {
+        assert_eq!(allocations_under(&families::admitting(&[kind], &[RESOURCE])), [(0, 11_000); 2], "{kind:?}");
+    }
+}
+
+#[test]
+fn a_call_that_rules_of_all_families_admit_allocates_nothing() {
+    assert_eq!(allocations_under(&families::admitting(&Kind::EACH, &[RESOURCE])), [(0, 11_000); 2]);
+}
+
+#[test]
+fn a_call_that_a_rule_of_any_family_refuses_allocates_nothing() {
+    for kind in Kind::ALL {
+        let clock = ManualClock::new();
+        if let Some(call) = families::refused(clock.clone(), kind).expect("the rule is valid") {
+            assert_eq!(counted(&clock, call), (0, 0), "{kind:?}");
+        }
+    }
+}
+
+#[test]
+fn a_call_under_limits_of_its_origin_allocates_nothing() {
+    let rules = Rules::new()
+        .flow([FlowRule::new(RESOURCE, 1e9).for_other_origins(), FlowRule::new(RESOURCE, 1e9).for_origin("mobile")])
+        .isolation([IsolationRule::new(RESOURCE, 10).for_other_origins()]);
+    assert_eq!(allocations_under(&rules), [(0, 11_000); 2]);
+}
+
+#[test]
+fn a_call_under_limits_that_find_themselves_allocates_nothing() {
+    let algorithms = [Algorithm::Vegas, Algorithm::gradient2(), Algorithm::aimd(Duration::from_millis(100))];
+    let rules = Rules::new().isolation(algorithms.map(|algorithm| IsolationRule::adaptive(RESOURCE, algorithm)));
+    assert_eq!(allocations_under(&rules), [(0, 11_000); 2]);
+}
+
+#[test]
+fn a_call_that_finds_no_queue_allocates_nothing() {
+    let rules = Rules::new()
+        .isolation([IsolationRule::new(RESOURCE, 10).queue(100, Duration::from_secs(1))])
+        .flow([FlowRule::new(RESOURCE, 1e9).throttle(Duration::from_secs(1))]);
+    assert_eq!(allocations_under(&rules), [(0, 11_000); 2]);
+}
+
+#[test]
+fn a_call_under_other_measures_allocates_nothing() {
+    let rules = Rules::new()
+        .system([SystemRule::inbound_qps(1e9), SystemRule::avg_response_time(Duration::from_secs(1))])
+        .hotspot([HotspotRule::new(RESOURCE, 0, 10).concurrency(), HotspotRule::new(RESOURCE, -1, 1_000_000_000)])
+        .circuit_breaker([
+            BreakerRule::slow_ratio(RESOURCE, Duration::from_secs(1), 0.5),
+            BreakerRule::error_count(RESOURCE, 1).window_calls(100),
+        ]);
+    assert_eq!(allocations_under(&rules), [(0, 11_000); 2]);
 }
 
 #[test]

@@ -3,15 +3,20 @@
 //! ```text
 //! valgrind --tool=callgrind --toggle-collect='*measured_calls*' target/release/instructions admitted 20000
 //! ```
+//!
+//! A case is a name, or a kind of rule after `admits` or `refuses`: `"admits circuit breaker"`.
 
 use std::hint::black_box;
 
 use sentinel_benches::{
-    Error, floor,
+    Error, breakers,
+    families::{self, Kind},
+    floor,
+    keys::Keys,
     ours::{self, Limit, RESOURCE},
-    peers,
+    peers, stack,
 };
-use sentinel_core::{ManualClock, TscClock};
+use sentinel_core::{Clock, ManualClock, TscClock};
 
 /// Enough calls for all that happens only at first: the first call of a thread, and a resource that becomes hot.
 const WARM_UP: u32 = 5_000;
@@ -34,9 +39,59 @@ fn main() -> Result<(), Error> {
         "refused" => count(ours::by_handle(manual(Limit::ONE)?.resource(RESOURCE)), calls, false),
         "no-rule" => count(ours::by_handle(manual(Limit::None)?.resource(RESOURCE)), calls, true),
         "floor" => count(floor::call(ManualClock::new()), calls, true),
+        "breaker-of-calls" => {
+            let through = breakers::of_calls(TscClock::new())?;
+            count(|| through(true), calls, true)
+        }
+        "breaker-of-a-second" => {
+            let through = breakers::of_a_second(TscClock::new())?;
+            count(|| through(true), calls, true)
+        }
+        "recloser" => {
+            let through = breakers::recloser();
+            count(|| through(true), calls, true)
+        }
+        "failsafe" => {
+            let through = breakers::failsafe();
+            count(|| through(true), calls, true)
+        }
+        "stack" => {
+            let sentinel = stack::sentinel(TscClock::new())?;
+            count(ours::by_handle(sentinel.resource(RESOURCE)), calls, true)
+        }
+        "stack-layer" => count(stack::caller(stack::layer(TscClock::new())?), calls, true),
+        "stack-tower-resilience" => count(stack::caller(stack::tower_resilience()?), calls, true),
+        "same-call" => count(under(ManualClock::new(), &[])?, calls, true),
+        "all" => count(under(ManualClock::new(), &Kind::EACH)?, calls, true),
+        "all-tsc" => count(under(TscClock::new(), &Kind::EACH)?, calls, true),
+        "all-by-name" => count(families::by_name(families::sentinel(ManualClock::new(), &Kind::EACH)?), calls, true),
+        "zipf" => count(keyed(&[])?, calls, true),
+        "zipf-hotspot" => count(keyed(&[Kind::Hotspot])?, calls, true),
+        "zipf-governor" => count(Keys::zipf(10_000).governor(1_000_000_000), calls, true),
         "governor" => count(peers::governor(1_000_000_000), calls, true),
-        _ => Err(format!("there is no case `{case}`").into()),
+        other => under_one(other, calls),
     }
+}
+
+/// A case that is about one kind of rule.
+fn under_one(case: &str, calls: u32) -> Result<(), Error> {
+    let unknown = || Error::from(format!("there is no case `{case}`"));
+    let (what, name) = case.split_once(' ').ok_or_else(unknown)?;
+    let kind = Kind::named(name).ok_or_else(unknown)?;
+    match what {
+        "admits" => count(under(ManualClock::new(), &[kind])?, calls, true),
+        "refuses" => count(families::refused(ManualClock::new(), kind)?.ok_or_else(unknown)?, calls, false),
+        _ => Err(unknown()),
+    }
+}
+
+fn under(clock: impl Clock, kinds: &[Kind]) -> Result<impl Fn() -> bool, Error> {
+    Ok(families::by_handle(families::sentinel(clock, kinds)?, RESOURCE))
+}
+
+fn keyed(kinds: &[Kind]) -> Result<impl Fn() -> bool, Error> {
+    let sentinel = families::sentinel(TscClock::new(), kinds)?;
+    Ok(Keys::zipf(10_000).by_handle(sentinel))
 }
 
 fn count(call: impl Fn() -> bool, calls: u32, admitted: bool) -> Result<(), Error> {

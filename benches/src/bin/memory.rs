@@ -8,20 +8,28 @@ use std::{hint::black_box, time::Duration};
 use allocation_counter::measure;
 use sentinel_benches::{
     Error,
+    families::{self, Kind},
     ours::{self, Limit, RESOURCE},
 };
-use sentinel_core::{FlowRule, ManualClock, Rules, Sentinel, TscClock};
+use sentinel_core::{
+    Breaker, BreakerParams, Call, Decision, FlowRule, IsolationRule, ManualClock, Rules, Sentinel, TscClock,
+};
 
 fn main() -> Result<(), Error> {
     // What a thread keeps for itself, and what the process sets up once, belongs to no resource.
     drop(ours::sentinel(TscClock::new(), Limit::PLENTY)?.resource(RESOURCE).enter());
     allocations()?;
+    allocations_of_families()?;
     for threshold in [10.0, 1e6] {
         for resources in [100, 10_000, 100_000] {
             idle(resources, threshold)?;
         }
     }
-    hot()
+    hot()?;
+    families_at_rest()?;
+    values()?;
+    waiters()?;
+    breakers()
 }
 
 /// Allocations of calls, once warm: after a minute with traffic, hot at first.
@@ -38,6 +46,24 @@ fn allocations() -> Result<(), Error> {
         println!("{name}: allocations of {calls} calls\t{count}");
         let count = measure(|| minute(&clock, &by_name)).count_total;
         println!("{name}, by name: allocations of {calls} calls\t{count}");
+    }
+    Ok(())
+}
+
+/// Allocations of calls under rules of each kind, and of all families.
+fn allocations_of_families() -> Result<(), Error> {
+    let all = Kind::ALL.map(|kind| (kind.name(), vec![kind]));
+    for (name, kinds) in all.into_iter().chain([("all families", Kind::EACH.to_vec())]) {
+        let clock = ManualClock::new();
+        let sentinel = families::sentinel(clock.clone(), &kinds)?;
+        let call = families::by_handle(sentinel.clone(), RESOURCE);
+        let call = || {
+            families::read_signals(&sentinel);
+            call()
+        };
+        minute(&clock, &call);
+        let count = measure(|| minute(&clock, &call)).count_total;
+        println!("{name}, admitted: allocations of {} calls\t{count}", BURST + SPREAD);
     }
     Ok(())
 }
@@ -104,6 +130,77 @@ fn hot() -> Result<(), Error> {
         println!("a rule of {threshold}: more after a minute with traffic\t{first}");
         let second = measure(|| minute(&clock, &call)).bytes_current;
         println!("a rule of {threshold}: more after a second minute\t{second}");
+    }
+    Ok(())
+}
+
+/// Resources with a rule of each family, each called once.
+fn families_at_rest() -> Result<(), Error> {
+    const RESOURCES: usize = 1_000;
+    let names: Vec<String> = (0..RESOURCES).map(|number| format!("GET /resources/{number}")).collect();
+    let all = Kind::ALL.map(|kind| (kind.name(), vec![kind]));
+    for (name, kinds) in all.into_iter().chain([("no rule", vec![]), ("a rule of each family", Kind::EACH.to_vec())]) {
+        let mut made = Ok(None);
+        let held = measure(|| made = under(&names, &kinds).map(Some)).bytes_current;
+        drop(made?);
+        println!("{RESOURCES} resources, {name} on each, called once\t{}", held as f64 / RESOURCES as f64);
+    }
+    Ok(())
+}
+
+fn under(names: &[String], kinds: &[Kind]) -> Result<Sentinel, Error> {
+    let sentinel = families::under(TscClock::new(), families::admitting(kinds, names))?;
+    for name in names {
+        families::by_handle(sentinel.clone(), name)();
+    }
+    Ok(sentinel)
+}
+
+/// What a hotspot rule keeps for each value that it knows.
+fn values() -> Result<(), Error> {
+    const VALUES: usize = 10_000;
+    let sentinel = families::sentinel(TscClock::new(), &[Kind::Hotspot])?;
+    let resource = families::inbound(&sentinel, RESOURCE);
+    drop(resource.enter());
+    let values: Vec<String> = (0..VALUES).map(|number| format!("customer-{number:04}")).collect();
+    let known = measure(|| {
+        for value in &values {
+            drop(resource.enter_with(&Call::new().args(&[value.as_str().into()])));
+        }
+    });
+    println!("hotspot: a known value, of {VALUES}\t{}", known.bytes_current as f64 / VALUES as f64);
+    Ok(())
+}
+
+/// What a call in the queue of an isolation rule takes.
+fn waiters() -> Result<(), Error> {
+    const WAITERS: u32 = 1_000;
+    let rule = IsolationRule::new(RESOURCE, 1).queue(WAITERS, Duration::from_secs(3_600));
+    let sentinel = families::under(TscClock::new(), Rules::new().isolation([rule]))?;
+    let resource = sentinel.resource(RESOURCE);
+    let _inside = resource.enter().immediately()?;
+    let mut waiting = Vec::with_capacity(WAITERS as usize);
+    let queue = measure(|| {
+        waiting.extend((0..WAITERS).filter_map(|_| match resource.enter() {
+            Decision::Wait(reservation) => Some(reservation),
+            Decision::Admit(_) | Decision::Block(_) => None,
+        }));
+    });
+    if waiting.len() != WAITERS as usize {
+        return Err("every call was to wait".into());
+    }
+    println!("isolation: a call in the queue, of {WAITERS}\t{}", queue.bytes_current as f64 / f64::from(WAITERS));
+    Ok(())
+}
+
+/// What a breaker takes that is used alone.
+fn breakers() -> Result<(), Error> {
+    let params = BreakerParams::error_ratio(0.5);
+    for (name, params) in [("the last second", params), ("the last 100 calls", params.window_calls(100))] {
+        let mut made = None;
+        let held = measure(|| made = Some(Breaker::new(params).map(Box::new))).bytes_current;
+        made.transpose()?;
+        println!("a breaker alone, {name}\t{held}");
     }
     Ok(())
 }

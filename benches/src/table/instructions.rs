@@ -6,7 +6,7 @@ use super::{
     probe,
     report::{Report, Row},
 };
-use crate::Error;
+use crate::{Error, families::Kind};
 
 const CALLS: u32 = 20_000;
 
@@ -38,5 +38,28 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Error> {
     report.add(&row("no rule, manual clock", "no-rule")?);
     report.add(&row("floor, manual clock", "floor")?);
     report.add(&row("governor, bare check", "governor")?);
+
+    let mut instructions = |name: String, value: f64| report.add(&Row::new(name, value, "instructions"));
+    let none = count("same-call")?;
+    instructions("no rule, a call with origin and argument, inbound".to_owned(), none);
+    for kind in Kind::ALL {
+        let name = kind.name();
+        instructions(format!("{name}: adds when it admits"), count(&format!("admits {name}"))? - none);
+        if kind.can_refuse() {
+            instructions(format!("{name}: refused"), count(&format!("refuses {name}"))?);
+        }
+    }
+    instructions("all families, admitted".to_owned(), count("all")?);
+    instructions("all families, admitted, TSC clock".to_owned(), count("all-tsc")?);
+    instructions("all families, admitted, by name".to_owned(), count("all-by-name")?);
+    instructions("10000 values: a hotspot rule adds".to_owned(), count("zipf-hotspot")? - count("zipf")?);
+    instructions("10000 values: governor's check by key".to_owned(), count("zipf-governor")?);
+    instructions("breaker alone, the last 100 calls: ours".to_owned(), count("breaker-of-calls")?);
+    instructions("breaker alone, the last 100 calls: recloser".to_owned(), count("recloser")?);
+    instructions("breaker alone, the last second: ours".to_owned(), count("breaker-of-a-second")?);
+    instructions("breaker alone, the last second: failsafe".to_owned(), count("failsafe")?);
+    instructions("breaker, bulkhead and rate: ours, on one entry".to_owned(), count("stack")?);
+    instructions("breaker, bulkhead and rate: ours, as a tower layer".to_owned(), count("stack-layer")?);
+    instructions("breaker, bulkhead and rate: tower-resilience".to_owned(), count("stack-tower-resilience")?);
     Ok(())
 }

@@ -21,6 +21,11 @@ impl Row {
         Self { name: name.into(), value, unit, target: None, note: String::new() }
     }
 
+    /// A line for what there is no figure of.
+    pub(crate) fn missing(name: impl Into<String>, note: &str) -> Self {
+        Self::new(name, f64::NAN, "").note(note)
+    }
+
     #[must_use]
     pub(crate) fn at_most(mut self, limit: f64) -> Self {
         self.target = Some(Target::AtMost(limit));
@@ -122,10 +127,12 @@ impl Report {
     }
 }
 
-/// Four digits, or all of a whole number.
+/// Four digits, or all of a whole number; a dash where there is none.
 fn figure(value: f64) -> String {
     let size = value.abs();
-    if value.fract() == 0.0 || size >= 1_000.0 {
+    if value.is_nan() {
+        "-".to_owned()
+    } else if value.fract() == 0.0 || size >= 1_000.0 {
         format!("{value:.0}")
     } else if size >= 100.0 {
         format!("{value:.1}")
