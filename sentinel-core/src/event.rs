@@ -5,6 +5,7 @@ mod outbox;
 use std::{
     fmt,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -12,10 +13,11 @@ use parking_lot::Mutex;
 pub(crate) use self::outbox::{Outbox, shielded};
 use crate::{
     families::circuit_breaker::{BreakerChange, BreakerState},
+    outlier::EjectionCause,
     rules::{Changes, ReplaceError},
 };
 
-/// Something that happened to an instance.
+/// Something that happened to an instance, or to a component.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -43,6 +45,20 @@ pub enum Event<'a> {
     ResourceEvicted {
         /// Its name.
         resource: &'a str,
+    },
+    /// A backend was found to be an outlier, and gets no calls for a while.
+    BackendEjected {
+        /// Its name.
+        backend: &'a str,
+        /// Why.
+        cause: EjectionCause,
+        /// For how long.
+        duration: Duration,
+    },
+    /// A backend is back in service.
+    BackendReturned {
+        /// Its name.
+        backend: &'a str,
     },
     /// A resource was asked for past the bound, and none is idle: it shares one with others. Told at most once in ten
     /// milliseconds.
@@ -182,6 +198,10 @@ pub fn trace(event: &Event<'_>) {
         }
         #[cfg(feature = "sampler")]
         Event::SamplerFailed { error } => tracing::error!(%error, "the signals are not read"),
+        Event::BackendEjected { backend, cause, duration } => {
+            tracing::warn!(backend, ?cause, ?duration, "backend ejected");
+        }
+        Event::BackendReturned { backend } => tracing::info!(backend, "backend back in service"),
         Event::ResourceEvicted { resource } => tracing::debug!(resource, "idle resource given up"),
         Event::ResourcesFull { resource, max_resources } => {
             tracing::warn!(resource, max_resources, "no room for another resource, it shares one");

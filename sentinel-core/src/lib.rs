@@ -43,6 +43,7 @@ mod decision;
 mod entry;
 mod event;
 mod families;
+mod outlier;
 mod plan;
 mod registry;
 mod resource;
@@ -50,6 +51,7 @@ mod rules;
 #[cfg(feature = "sampler")]
 mod sampler;
 mod sentinel;
+mod setting;
 mod signals;
 mod snapshot;
 mod statistics;
@@ -78,12 +80,17 @@ pub use self::{
         shedding::{Shedding, SheddingParams, SheddingRule},
         system::{Metric, System, SystemParams, SystemRule, SystemStrategy},
     },
+    outlier::{
+        Backend, BackendSnapshot, BackendState, BackendTicket, EjectionCause, ErrorRatio, OutlierConfig,
+        OutlierDetector, SuccessRate,
+    },
     resource::{Direction, Kind, Resource, ResourceId, Target},
     rules::{
         Changes, Format, InvalidDocument, InvalidRule, InvalidRules, Problem, ReplaceError, Rule, RuleSet, Selector,
         Warning,
     },
     sentinel::{BuildError, Builder, Sentinel},
+    setting::InvalidSetting,
     signals::Signals,
     snapshot::{Capacity, HotValue, ResourceSnapshot, RuleSnapshot, Snapshot},
     statistics::{Outcome, Percentiles, ResponseTimes, Statistics, Totals, Traffic},

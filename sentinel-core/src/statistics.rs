@@ -14,6 +14,8 @@ mod tests;
 mod windows;
 
 pub(crate) use self::node::Node;
+#[cfg(feature = "json")]
+pub(crate) use self::snapshot::as_millis;
 pub use self::snapshot::{Percentiles, ResponseTimes, Statistics, Totals, Traffic};
 
 /// How a call ended.

@@ -20,5 +20,6 @@ pub(crate) mod sliding_limiter;
 pub(crate) mod stripe;
 pub(crate) mod success_window;
 pub(crate) mod swap;
+pub(crate) mod tally;
 pub(crate) mod threads;
 pub(crate) mod waiter;
