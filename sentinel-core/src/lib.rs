@@ -26,6 +26,11 @@
 //! is an [`Entry`]: dropping it ends the call, however that comes about. What is refused is a [`Blocked`], which names the
 //! rule.
 //!
+//! # Components without resources
+//!
+//! An [`OutlierDetector`] finds those of a client's backends that do worse than the others; a [`Fallback`] keeps the last good
+//! value for when a call is refused or fails.
+//!
 //! # Testing one's own rules
 //!
 //! Give the instance a [`ManualClock`]: hours pass in no time, and every run is the same.
@@ -42,6 +47,7 @@ mod clock;
 mod decision;
 mod entry;
 mod event;
+mod fallback;
 mod families;
 mod outlier;
 mod plan;
@@ -64,6 +70,7 @@ pub use self::{
     decision::{Decision, Reservation},
     entry::Entry,
     event::{Event, Subscription},
+    fallback::{Answer, Fallback, FallbackConfig, Stale, Trouble},
     families::{
         FAMILIES, Family, Rules, Shares,
         authority::{Authority, AuthorityParams, AuthorityRule, List},
