@@ -1,6 +1,20 @@
-//! What the fuzz targets for documents have in common.
+//! What the fuzz targets have in common.
+
+mod rules;
 
 use sentinel_core::{Format, Rules, Sentinel};
+
+pub use self::rules::{AnyRule, rules_of};
+
+/// Resources: more than there is room for, and one by which a family's rules for all others go.
+pub const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "*"];
+/// Callers.
+pub const ORIGINS: [&str; 3] = ["", "web", "mobile"];
+
+/// One of several, by any number.
+pub fn pick<T: Copy>(from: &[T], index: u8) -> T {
+    from[usize::from(index) % from.len()]
+}
 
 /// Reads a document: whatever the bytes, there is no panic; what is read can be written, and reads as the same again; and
 /// putting it in force either works or says what is wrong.
