@@ -68,11 +68,16 @@ impl Entry {
     /// # Errors
     ///
     /// What the future returns.
-    pub async fn run<T, E>(mut self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    pub fn run<T, E>(mut self, work: impl Future<Output = Result<T, E>>) -> impl Future<Output = Result<T, E>> {
+        // Before the first poll, which may never come.
         self.ignore();
-        let result = work.await;
-        self.outcome = if result.is_ok() { Outcome::Ok } else { Outcome::Error };
-        result
+        async move {
+            // All of it, or only the field would go along.
+            let mut entry = self;
+            let result = work.await;
+            entry.outcome = if result.is_ok() { Outcome::Ok } else { Outcome::Error };
+            result
+        }
     }
 
     /// The name of the resource.

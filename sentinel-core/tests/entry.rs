@@ -75,6 +75,14 @@ fn an_entry_may_end_on_another_thread() {
 }
 
 #[test]
+fn a_run_that_is_never_polled_is_a_cancelled_call() {
+    let sentinel = Sentinel::default();
+    drop(sentinel.enter("r").immediately().expect("free").run(std::future::ready(Ok::<(), ()>(()))));
+    let totals = sentinel.snapshot_of("r").expect("entered").statistics.totals;
+    assert_eq!((totals.complete, totals.ignored), (1, 1));
+}
+
+#[test]
 fn a_future_that_is_dropped_halfway_is_ignored() {
     let (_clock, sentinel) = under([]);
     let entry = sentinel.enter("r").immediately().expect("no rule");
