@@ -194,8 +194,11 @@ fn replay(only: usize, threshold: u32, room: u32, newest_first: bool, acts: &[Ac
             Act::Reload { threshold, room } => {
                 // Without a queue, nobody asks in which order it is served: the order of before holds.
                 put(&sentinel, [rule(only, *threshold, *room, newest_first)]);
-                (model.threshold, model.room) = (*threshold, *room);
-                model.serve(now);
+                // A rule that is as it was is left alone.
+                if (model.threshold, model.room) != (*threshold, *room) {
+                    (model.threshold, model.room) = (*threshold, *room);
+                    model.serve(now);
+                }
             }
             Act::End(_) | Act::GiveUp(_) | Act::Resume(_) => {}
         }
