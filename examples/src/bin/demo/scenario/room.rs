@@ -50,3 +50,18 @@ impl Drop for Inside {
         self.0.0.now.fetch_sub(1, Ordering::SeqCst);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_knows_who_is_inside_and_who_was() {
+        let room = Room::default();
+        let (first, second) = (room.enter(), room.clone().enter());
+        drop(first);
+        assert_eq!((room.now(), room.most(), room.all()), (1, 2, 2));
+        drop((second, room.enter()));
+        assert_eq!((room.now(), room.most(), room.all()), (0, 2, 3));
+    }
+}

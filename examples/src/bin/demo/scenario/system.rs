@@ -47,7 +47,7 @@ pub(super) async fn perform(report: &mut Report) -> Outcome {
 
     let words = format!("the rule costs nothing: {} answers in time, and {} without it", with.in_time, without.in_time);
     report.expect(with.in_time >= without.in_time && with.in_time > 0, words);
-    let words = format!("the p99 of answers is at most a third: {:.0?} of {:.0?}", with.p99, without.p99);
+    let words = format!("the p99 of answers is at most a third: {:.1?} of {:.1?}", with.p99, without.p99);
     report.expect(with.p99 * 3 <= without.p99, words);
     let words = format!("a refusal (503) takes a tenth of that: {:.1?} (median of {})", with.refusal, with.refused);
     report.expect(with.refused > 0 && with.refusal * 10 <= without.p99, words);
@@ -68,5 +68,5 @@ async fn run(sentinel: &Sentinel, burner: &Burner, load: Load) -> Result<Answere
 
 fn words(answered: &Answered) -> String {
     let Answered { answered, in_time, p99, refused, .. } = answered;
-    format!("{answered} answered, {in_time} of them within {DEADLINE:?}, p99 {p99:.0?}, {refused} refused")
+    format!("{answered} answered, {in_time} of them within {DEADLINE:?}, p99 {p99:.1?}, {refused} refused")
 }
