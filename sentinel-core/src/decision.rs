@@ -161,7 +161,7 @@ impl Reservation {
             }
         }
         let from = waiting.at.next();
-        match waiting.call.with(|call| stages.walk(from, call, now, waiting.taken.tokens())) {
+        match waiting.call.with(|call| stages.walk_on(from, call, now, waiting.taken.tokens())) {
             Verdict::Pass => {
                 let held = std::mem::take(&mut waiting.taken).held_under(stages);
                 Decision::Admit(Entry::admit(waiting.plan.clone(), held, now, permits))

@@ -17,6 +17,7 @@ mod shares;
 pub(crate) mod shedding;
 mod shortcut;
 pub(crate) mod system;
+mod taken;
 mod walk;
 
 pub use self::{family::Family, shares::Shares};
@@ -24,7 +25,8 @@ pub(crate) use self::{
     family::{Check, Checks, Context, Describe, Later, Params, Surroundings},
     pool::Pooled,
     shortcut::{AtOnce, Shortcut, alone},
-    walk::{Cause, Exit, Halt, Resume, SOON, Step, Taken, Turn, Walk, after, release, resume, undo, walk},
+    taken::Taken,
+    walk::{Cause, Exit, Halt, Resume, SOON, Step, Turn, Walk, after, release, resume, undo, walk},
 };
 
 /// Lists the families in the order in which a call meets them, and writes what has a field for each of them.
@@ -200,11 +202,6 @@ macro_rules! families {
             pub(crate) fn clear(&mut self) {
                 $(self.$name.clear();)+
             }
-
-            /// Whether so much was taken that it took memory.
-            pub(crate) fn is_spilled(&self) -> bool {
-                false $(|| self.$name.spilled())+
-            }
         }
 
         impl Stages {
@@ -254,8 +251,32 @@ macro_rules! families {
                 $crate::plan::Stage { family, rule: 0 }
             }
 
-            /// Walks the checks from `from` on.
+            /// Walks all checks.
+            #[inline(never)]
             pub(crate) fn walk(
+                &self,
+                call: &$crate::call::Call<'_>,
+                now: u64,
+                taken: &mut Tokens,
+            ) -> $crate::plan::Verdict {
+                self.walk_from($crate::plan::Stage::default(), call, now, taken)
+            }
+
+            /// Walks the checks that are left from `from` on.
+            #[inline(never)]
+            pub(crate) fn walk_on(
+                &self,
+                from: $crate::plan::Stage,
+                call: &$crate::call::Call<'_>,
+                now: u64,
+                taken: &mut Tokens,
+            ) -> $crate::plan::Verdict {
+                self.walk_from(from, call, now, taken)
+            }
+
+            // Inlined, so that a walk from the beginning asks only whether there are checks.
+            #[inline(always)]
+            fn walk_from(
                 &self,
                 from: $crate::plan::Stage,
                 call: &$crate::call::Call<'_>,
@@ -264,7 +285,7 @@ macro_rules! families {
             ) -> $crate::plan::Verdict {
                 let mut family = 0;
                 $(
-                    if from.family <= family {
+                    if from.family <= family && !self.$name.is_empty() {
                         let first = if from.family == family { from.rule } else { 0 };
                         match $crate::families::walk::<$family>(&self.$name, first, call, now, &mut taken.$name) {
                             $crate::families::Walk::Pass => {}

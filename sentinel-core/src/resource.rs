@@ -265,7 +265,7 @@ impl Slot {
         let plan = self.plan.take(&self.core);
         let now = plan.core.time.now();
         let mut taken = Pooled::take();
-        let verdict = plan.stages.walk(Stage::default(), call, now, taken.tokens());
+        let verdict = plan.stages.walk(call, now, taken.tokens());
         Flag::settle();
         if self.evicted.is_set() {
             plan.stages.undo(taken.tokens(), call, now);
@@ -343,7 +343,7 @@ enum Asked {
 #[inline(never)]
 fn ask(plan: &PlanRef, now: u64, call: &Call<'_>) -> Asked {
     let mut taken = Pooled::take();
-    let verdict = plan.stages.walk(Stage::default(), call, now, taken.tokens());
+    let verdict = plan.stages.walk(call, now, taken.tokens());
     conclude(plan, verdict, taken, now, call)
 }
 

@@ -160,7 +160,7 @@ impl Checks for CircuitBreaker {
         Arc::new(Circuit::new(params, context.seed(rule), told))
     }
 
-    #[inline]
+    #[inline(always)]
     fn acquire(check: &Check<Self>, _call: &Call<'_>, now: u64) -> Step<Ticket> {
         match check.state.ask(|| now) {
             Ok(ticket) => Step::Pass(ticket),
@@ -175,6 +175,7 @@ impl Checks for CircuitBreaker {
         check.state.undo(&token);
     }
 
+    #[inline(always)]
     fn release(check: &Check<Self>, token: Ticket, exit: &Exit) {
         let Exit { now, response_time, outcome, .. } = *exit;
         check.state.end(&token, End { now, response_time, outcome });

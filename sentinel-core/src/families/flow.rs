@@ -186,6 +186,7 @@ impl Checks for Flow {
         }
     }
 
+    #[inline(always)]
     fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64) -> Step<Token> {
         if !check.state.applies.is_about(call.caller()) {
             return Step::Skip;

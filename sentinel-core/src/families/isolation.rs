@@ -182,6 +182,7 @@ impl Checks for Isolation {
         State { applies, gauges, finder, queue: params.queue.map_or_else(QueueLimits::default, |queue| limits(&queue)) }
     }
 
+    #[inline(always)]
     fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64) -> Step<Token> {
         let State { applies, gauges, queue, .. } = &check.state;
         if !applies.is_about(call.caller()) {
@@ -309,7 +310,7 @@ fn limits(queue: &Queue) -> QueueLimits {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn ask(
     gauge: &Gauge,
     of_origin: Option<Arc<Gauge>>,

@@ -6,9 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use smallvec::SmallVec;
-
-use super::{Check, Checks};
+use super::{Check, Checks, Taken};
 use crate::{call::Call, statistics::Outcome, sync::sliding_limiter::SlidingLimiter};
 
 /// What one rule says to one call.
@@ -87,10 +85,8 @@ pub(crate) struct Exit {
     pub(crate) outcome: Outcome,
 }
 
-/// What a call took so far, each with the index of its rule.
-pub(crate) type Taken<F> = SmallVec<[(u16, <F as Checks>::Token); 2]>;
-
 /// Walks the rules of one family from `first` on.
+#[inline(always)]
 pub(crate) fn walk<F: Checks>(
     checks: &[Check<F>],
     first: u16,
@@ -98,19 +94,19 @@ pub(crate) fn walk<F: Checks>(
     now: u64,
     taken: &mut Taken<F>,
 ) -> Walk {
-    for (index, check) in (0..).zip(checks).skip(first.into()) {
+    for (index, check) in (first..).zip(checks.get(usize::from(first)..).unwrap_or_default()) {
         match F::acquire(check, call, now) {
             Step::Skip => {}
-            Step::Pass(token) => taken.push((index, token)),
+            Step::Pass(token) => taken.push(index, token),
             Step::Wait(token, delay) => {
-                taken.push((index, token));
+                taken.push(index, token);
                 if !check.rule.rule.dry_run {
                     return Walk::Wait(Halt { rule: index, delay, turn: None });
                 }
             }
             Step::Queue(token, turn, delay) => {
                 if !check.rule.rule.dry_run {
-                    taken.push((index, token));
+                    taken.push(index, token);
                     return Walk::Wait(Halt { rule: index, delay, turn: Some(turn) });
                 }
                 F::undo(check, token, call, now);
@@ -153,11 +149,11 @@ pub(crate) fn resume<F: Checks>(checks: &[Check<F>], rule: u16, taken: &mut Take
 
 /// Gives back what was taken, last first.
 pub(crate) fn undo<F: Checks>(checks: &[Check<F>], taken: &mut Taken<F>, call: &Call<'_>, now: u64) {
-    while let Some((index, token)) = taken.pop() {
+    taken.take_all(|index, token| {
         if let Some(check) = checks.get(usize::from(index)) {
             F::undo(check, token, call, now);
         }
-    }
+    });
 }
 
 /// Gives back what an admitted call held, last first.
@@ -166,9 +162,9 @@ pub(crate) fn release<F: Checks>(checks: &[Check<F>], held: &mut Taken<F>, exit:
     if !F::HOLDS {
         return held.clear();
     }
-    while let Some((index, token)) = held.pop() {
+    held.take_all(|index, token| {
         if let Some(check) = checks.get(usize::from(index)) {
             F::release(check, token, exit);
         }
-    }
+    });
 }

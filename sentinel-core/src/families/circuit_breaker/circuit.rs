@@ -64,7 +64,7 @@ impl<T: Tell> Circuit<T> {
     /// # Cost
     ///
     /// One load while it is closed, or open; a short lock otherwise.
-    #[inline]
+    #[inline(always)]
     pub(super) fn ask(&self, now: impl FnOnce() -> u64) -> Result<Ticket, u64> {
         let now = match self.gate.look() {
             Sight::Open { period, .. } => return Ok(Ticket::of(period)),
@@ -78,6 +78,11 @@ impl<T: Tell> Circuit<T> {
             }
             Sight::Ask => now(),
         };
+        self.ask_machine(now)
+    }
+
+    #[inline(never)]
+    fn ask_machine(&self, now: u64) -> Result<Ticket, u64> {
         self.with(|machine| machine.ask(now))
     }
 
@@ -91,16 +96,21 @@ impl<T: Tell> Circuit<T> {
     /// # Cost
     ///
     /// One compare-exchange for a good result while it is closed, where good results decide nothing; a short lock otherwise.
-    #[inline]
+    #[inline(always)]
     pub(super) fn end(&self, ticket: &Ticket, end: End) {
         if !self.end_well(ticket, end) {
-            self.with(|machine| machine.end(ticket, end));
+            self.end_otherwise(ticket, end);
         }
+    }
+
+    #[inline(never)]
+    fn end_otherwise(&self, ticket: &Ticket, end: End) {
+        self.with(|machine| machine.end(ticket, end));
     }
 
     /// An admitted call has ended; returns whether that was all, and nothing is to be decided. Where the window is one of
     /// calls, the time does not matter for that.
-    #[inline]
+    #[inline(always)]
     pub(super) fn end_well(&self, ticket: &Ticket, end: End) -> bool {
         let is_bad = is_bad(self.slow_beyond.get(), end.outcome, end.response_time);
         is_bad == Some(false) && self.gate.count(ticket.period(), end.now)

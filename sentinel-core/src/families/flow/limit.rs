@@ -128,6 +128,7 @@ impl Limit {
         }
     }
 
+    #[inline]
     pub(super) fn acquire(&self, call: &Call<'_>, now: u64) -> Step<Token> {
         match &self.source {
             Source::Given => {}
