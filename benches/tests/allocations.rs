@@ -106,6 +106,14 @@ fn a_call_under_limits_that_find_themselves_allocates_nothing() {
 }
 
 #[test]
+fn a_call_under_many_rules_of_a_family_allocates_nothing() {
+    let rules = Rules::new()
+        .flow((0..5).map(|_| FlowRule::new(RESOURCE, 1e9)))
+        .isolation((0..5).map(|_| IsolationRule::new(RESOURCE, 10)));
+    assert_eq!(allocations_under(&rules), [(0, 11_000); 2]);
+}
+
+#[test]
 fn a_call_that_finds_no_queue_allocates_nothing() {
     let rules = Rules::new()
         .isolation([IsolationRule::new(RESOURCE, 10).queue(100, Duration::from_secs(1))])
