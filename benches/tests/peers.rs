@@ -31,15 +31,3 @@ fn one_more_at_a_time_is_refused() {
         inside.exit();
     }
 }
-
-#[test]
-fn a_breaker_opens() {
-    let call = call(Kind::Breaker, "breaker", 0);
-    assert!(call());
-    for _ in 0..5 {
-        let inside = enter("breaker", TrafficType::Outbound);
-        inside.set_err(sentinel_core_published::Error::msg("no route to host"));
-        inside.exit();
-    }
-    assert!(!call());
-}

@@ -42,6 +42,6 @@ pub enum Watching {
         /// Why the system does not tell, or not of every change.
         reason: String,
     },
-    /// No more: the watch was stopped, or a listener of the instance has panicked on its thread.
+    /// No more: the watch was stopped, or its thread has panicked.
     Ended,
 }
