@@ -15,7 +15,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Error> {
         let value = value.parse()?;
         report.add(&if name.contains("allocations") {
             Row::new(name, value, "allocations").at_most(0.0)
-        } else if name.contains("each, called once") && !name.contains("a rule of 1") {
+        } else if name.contains("on each, called once") {
             Row::new(name, value, "bytes each")
         } else if name.contains("called once") {
             Row::new(name, value, "bytes each").at_most(4_096.0).note("aim 3072")
