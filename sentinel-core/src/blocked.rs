@@ -1,42 +1,36 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    families::{Cause, FAMILIES},
-    plan::{PlanRef, Stage},
+    extension::Registered,
+    families::{Describe, FAMILIES},
+    plan::{PlanRef, Reason},
     resource::ResourceId,
 };
 
-/// A call that a rule refused.
+/// A call that a rule refused, or a [check](crate::CustomCheck) of one's own.
 ///
 /// Small, made without an allocation; its words are put together only when it is shown.
 #[derive(Clone)]
 pub struct Blocked {
     plan: PlanRef,
-    at: Stage,
-    cause: Cause,
+    reason: Reason,
 }
 
 impl Blocked {
     #[inline]
-    pub(crate) fn new(plan: PlanRef, at: Stage, cause: Cause) -> Self {
-        Self { plan, at, cause }
+    pub(crate) fn new(plan: PlanRef, reason: Reason) -> Self {
+        Self { plan, reason }
     }
 
-    /// A refusal that is counted.
-    #[inline(always)]
-    pub(crate) fn count(plan: PlanRef, now: u64, permits: u32, at: Stage, cause: Cause) -> Self {
-        plan.core.count_block(now, permits);
-        Self::new(plan, at, cause)
-    }
-
-    /// The family of the rule, as in documents: `flow`, ….
+    /// The family of the rule, as in documents: `flow`, …; or the name of the check.
     pub fn family(&self) -> &'static str {
-        FAMILIES.get(usize::from(self.at.family)).copied().unwrap_or_default()
+        let family = FAMILIES.get(usize::from(self.reason.at.family)).copied();
+        family.or_else(|| Some(self.check()?.name)).unwrap_or_default()
     }
 
-    /// The name of the rule.
+    /// The name of the rule, or of the check.
     pub fn rule_id(&self) -> &str {
-        self.plan.stages.rule(self.at).map_or("", |rule| rule.id())
+        self.rule().map(Describe::id).or_else(|| Some(self.check()?.name)).unwrap_or_default()
     }
 
     /// The name of the resource.
@@ -51,32 +45,46 @@ impl Blocked {
 
     /// What the rule saw, in the unit of its threshold: for a limit on calls, the permits in use.
     pub fn observed(&self) -> f64 {
-        self.cause.observed
+        self.reason.cause.observed
     }
 
     /// The limit that was in force.
     pub fn threshold(&self) -> f64 {
-        self.cause.threshold
+        self.reason.cause.threshold
     }
 
     /// The time that the threshold refers to, for limits on calls in time.
     pub fn interval(&self) -> Option<Duration> {
-        self.plan.stages.rule(self.at)?.interval()
+        self.rule()?.interval()
     }
 
     /// How long until trying again may help: not earlier. `None` when it never will, such as for a call that asks for more
     /// permits than the threshold.
     pub fn retry_after(&self) -> Option<Duration> {
-        (self.cause.retry_after != u64::MAX).then(|| Duration::from_nanos(self.cause.retry_after))
+        self.reason.cause.retry_after()
+    }
+
+    fn rule(&self) -> Option<&dyn Describe> {
+        self.plan.stages.rule(self.reason.at)
+    }
+
+    /// The check, if it was no rule that refused.
+    fn check(&self) -> Option<&Registered> {
+        self.plan.core.extension.as_ref()?.check(self.reason.at)
     }
 }
 
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (family, rule, resource) = (self.family(), self.rule_id(), self.resource());
-        write!(f, "{family} rule `{rule}` blocks `{resource}`: ")?;
-        if let Some(rule) = self.plan.stages.rule(self.at) {
-            rule.explain(&self.cause, f)?;
+        if let Some(check) = self.check() {
+            write!(f, "{family} check blocks `{resource}`: ")?;
+            check.explain(&self.reason.cause, f)?;
+        } else {
+            write!(f, "{family} rule `{rule}` blocks `{resource}`: ")?;
+            if let Some(rule) = self.rule() {
+                rule.explain(&self.reason.cause, f)?;
+            }
         }
         match self.retry_after() {
             Some(after) => write!(f, ", try again in {after:?}"),

@@ -1,5 +1,6 @@
 use std::{
     future::{Future, poll_fn},
+    mem,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
@@ -12,7 +13,7 @@ use crate::{
     call::{Call, OwnedCall},
     entry::Entry,
     families::{Cause, Describe, Halt, Pooled, Resume, SOON, Turn},
-    plan::{PlanRef, Stage, Verdict},
+    plan::{PlanRef, Reason, Stage, Verdict},
     resource::ResourceId,
 };
 
@@ -145,26 +146,25 @@ impl Reservation {
     pub fn resume(mut self) -> Decision {
         let waiting = &mut *self.0;
         let now = waiting.plan.core.time.now();
-        let stages = &waiting.plan.stages;
-        let permits = waiting.call.permits();
         if waiting.turn.is_none() {
             if now < waiting.due {
                 return Decision::Wait(self);
             }
         } else {
-            match stages.resume(waiting.at, waiting.taken.tokens(), now) {
+            match waiting.plan.stages.resume(waiting.at, waiting.taken.tokens(), now) {
                 Resume::Pass => {}
                 Resume::Wait => return Decision::Wait(self),
                 Resume::Block(cause) => {
-                    return Decision::Block(Blocked::count(waiting.plan.clone(), now, permits, waiting.at, cause));
+                    return Decision::Block(waiting.block(now, Reason { at: waiting.at, cause }));
                 }
             }
         }
         let from = waiting.at.next();
-        match waiting.call.with(|call| stages.walk_on(from, call, now, waiting.taken.tokens())) {
+        match waiting.call.with(|call| waiting.plan.walk_on(from, call, now, waiting.taken.tokens())) {
             Verdict::Pass => {
-                let held = std::mem::take(&mut waiting.taken).held_under(stages);
-                Decision::Admit(Entry::admit(waiting.plan.clone(), held, now, permits))
+                let Waiting { plan, taken, call, .. } = waiting;
+                let held = call.with(|call| plan.pass(mem::take(taken), call, now));
+                Decision::Admit(Entry::new(plan.clone(), held, now, call.permits()))
             }
             Verdict::Wait { family, halt: Halt { rule, delay, turn } } => {
                 waiting.at = Stage { family, rule };
@@ -172,9 +172,7 @@ impl Reservation {
                 waiting.turn = turn;
                 Decision::Wait(self)
             }
-            Verdict::Block { at, cause } => {
-                Decision::Block(Blocked::count(waiting.plan.clone(), now, permits, at, cause))
-            }
+            Verdict::Block(reason) => Decision::Block(waiting.block(now, reason)),
         }
     }
 
@@ -195,13 +193,22 @@ impl Reservation {
 
     /// The reservation as a refusal, for callers that do not wait.
     #[cold]
-    fn refuse(self) -> Blocked {
-        let Waiting { plan, due, at, turn, call, .. } = &*self.0;
+    fn refuse(mut self) -> Blocked {
+        let Waiting { plan, due, at, turn, .. } = &*self.0;
         let now = plan.core.time.now();
         let threshold = plan.stages.rule(*at).map_or(0.0, Describe::threshold);
         let retry_after = if turn.is_some() { SOON } else { due.saturating_sub(now) };
         let cause = Cause { observed: threshold, threshold, retry_after };
-        Blocked::count(plan.clone(), now, call.permits(), *at, cause)
+        let reason = Reason { at: *at, cause };
+        self.0.block(now, reason)
+    }
+}
+
+impl Waiting {
+    fn block(&mut self, now: u64, reason: Reason) -> Blocked {
+        let Self { plan, taken, call, .. } = self;
+        call.with(|call| plan.block(taken, call, now, reason));
+        Blocked::new(plan.clone(), reason)
     }
 }
 
@@ -209,7 +216,7 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         let Self { plan, taken, call, .. } = self;
         let now = plan.core.time.now();
-        call.with(|call| plan.stages.undo(taken.tokens(), call, now));
+        call.with(|call| plan.undo(taken.tokens(), call, now));
     }
 }
 

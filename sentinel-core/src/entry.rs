@@ -23,13 +23,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    #[inline(always)]
-    pub(crate) fn admit(plan: PlanRef, held: Option<Pooled>, now: u64, count: u32) -> Self {
-        plan.core.count_pass(now, count);
-        Self::new(plan, held, now, count)
-    }
-
-    /// An entry that is counted already.
+    /// The entry of a call that is counted already.
     #[inline(always)]
     pub(crate) fn new(plan: PlanRef, held: Option<Pooled>, now: u64, count: u32) -> Self {
         Self { plan, held, admitted: now, count, outcome: Outcome::Ok }
@@ -105,9 +99,12 @@ impl Drop for Entry {
         let outcome = if std::thread::panicking() { Outcome::Error } else { *outcome };
         let exit = Exit { now, count: *count, response_time: now.saturating_sub(*admitted), outcome };
         if let Some(held) = held {
+            if let Some(extension) = &plan.core.extension {
+                return extension.end(plan, held.tokens(), &exit);
+            }
             plan.stages.release(held.tokens(), &exit);
         }
-        plan.core.count_exit(now, exit.count, exit.response_time, outcome);
+        plan.core.count_exit(&exit);
     }
 }
 

@@ -34,8 +34,9 @@ pub(crate) use self::{
 /// For `families! { flow: Flow }` that is
 /// - `Rules`, the document: `pub struct Rules { pub flow: Vec<Rule<Flow>> }`,
 /// - `Table`, the rules in force: `struct Table { flow: FamilyTable<Flow> }`,
-/// - `Plan`'s parts: `Stages { flow: Box<[Check<Flow>]> }`, `Tokens { flow: Taken<Flow> }`,
-/// - and the loops over these fields.
+/// - `Plan`'s parts: `Stages { flow: Box<[Check<Flow>]> }`, `Tokens { flow: Taken<Flow>, own: Holding }`,
+/// - and the loops over these fields. `walk`, `undo` and `release` are for all families, in one go; `walk_family`,
+///   `undo_family` and `release_family` for one, for where a check that is no rule stands between two.
 macro_rules! families {
     ($($(#[$doc:meta])* $name:ident: $family:ty),+ $(,)?) => {
         /// A rule document: everything that one source has to say.
@@ -172,11 +173,13 @@ macro_rules! families {
             ) -> Stages {
                 let mut stages = Stages {
                     shortcut: $crate::families::Shortcut::Walk,
-                    holds: false,
+                    holds: around.extended,
                     $($name: self.$name.checks(resource, previous.map(|p| &*p.$name), around),)+
                 };
-                stages.shortcut = stages.shortcut();
-                stages.holds =
+                if !around.extended {
+                    stages.shortcut = stages.shortcut();
+                }
+                stages.holds |=
                     false $(|| stages.$name.iter().any(<$family as $crate::families::Checks>::holds))+;
                 stages
             }
@@ -195,12 +198,15 @@ macro_rules! families {
         #[derive(Debug, Default)]
         pub(crate) struct Tokens {
             $($name: $crate::families::Taken<$family>,)+
+            /// What it holds of checks that are no rules.
+            pub(crate) own: $crate::extension::Holding,
         }
 
         impl Tokens {
             /// Forgets everything.
             pub(crate) fn clear(&mut self) {
                 $(self.$name.clear();)+
+                self.own.clear();
             }
         }
 
@@ -293,7 +299,8 @@ macro_rules! families {
                                 return $crate::plan::Verdict::Wait { family, halt };
                             }
                             $crate::families::Walk::Block { rule, cause } => {
-                                return $crate::plan::Verdict::Block { at: $crate::plan::Stage { family, rule }, cause };
+                                let at = $crate::plan::Stage { family, rule };
+                                return $crate::plan::Verdict::Block($crate::plan::Reason { at, cause });
                             }
                         }
                     }
@@ -301,6 +308,25 @@ macro_rules! families {
                 )+
                 let _ = family;
                 $crate::plan::Verdict::Pass
+            }
+
+            /// Walks the checks of one family from `from` on.
+            pub(crate) fn walk_family(
+                &self,
+                from: $crate::plan::Stage,
+                call: &$crate::call::Call<'_>,
+                now: u64,
+                taken: &mut Tokens,
+            ) -> $crate::families::Walk {
+                let mut family = 0;
+                $(
+                    if from.family == family {
+                        return $crate::families::walk::<$family>(&self.$name, from.rule, call, now, &mut taken.$name);
+                    }
+                    family += 1;
+                )+
+                let _ = family;
+                $crate::families::Walk::Pass
             }
 
             /// Asks the rule that made a call wait again.
@@ -326,14 +352,38 @@ macro_rules! families {
                 $crate::families::last_first!($( { $crate::families::undo::<$family>(&self.$name, &mut taken.$name, call, now); } )+);
             }
 
+            /// Gives back what was taken from one family.
+            pub(crate) fn undo_family(&self, at: u16, taken: &mut Tokens, call: &$crate::call::Call<'_>, now: u64) {
+                let mut family = 0;
+                $(
+                    if at == family {
+                        $crate::families::undo::<$family>(&self.$name, &mut taken.$name, call, now);
+                    }
+                    family += 1;
+                )+
+                let _ = family;
+            }
+
             /// Gives back what an admitted call held, the last family first.
             #[inline(never)]
             pub(crate) fn release(&self, held: &mut Tokens, exit: &$crate::families::Exit) {
                 $crate::families::last_first!($( { $crate::families::release::<$family>(&self.$name, &mut held.$name, exit); } )+);
             }
 
-            /// Whether a rule by pattern or by default keeps state here. The resource may be given up then, and that state with it; one that
-            /// a rule names never is, and one without rules has no state to lose.
+            /// Gives back what an admitted call held of one family.
+            pub(crate) fn release_family(&self, at: u16, held: &mut Tokens, exit: &$crate::families::Exit) {
+                let mut family = 0;
+                $(
+                    if at == family {
+                        $crate::families::release::<$family>(&self.$name, &mut held.$name, exit);
+                    }
+                    family += 1;
+                )+
+                let _ = family;
+            }
+
+            /// Whether a rule by pattern or by default keeps state here. The resource may be given up then, and that state
+            /// with it; one that a rule names never is, and one without rules has no state to lose.
             #[inline]
             pub(crate) fn may_be_evicted(&self) -> bool {
                 false $(|| matches!(self.$name.first(), Some(check) if check.goes_with_the_resource()))+

@@ -26,6 +26,9 @@
 //! is an [`Entry`]: dropping it ends the call, however that comes about. What is refused is a [`Blocked`], which names the
 //! rule.
 //!
+//! What no rule can say, a program says itself: a [`CustomCheck`] of its own stands among the families, and an [`Observer`]
+//! sees what becomes of every call.
+//!
 //! # Components without resources
 //!
 //! An [`OutlierDetector`] finds those of a client's backends that do worse than the others; a [`Fallback`] keeps the last good
@@ -47,6 +50,7 @@ mod clock;
 mod decision;
 mod entry;
 mod event;
+mod extension;
 mod fallback;
 mod families;
 mod outlier;
@@ -70,6 +74,7 @@ pub use self::{
     decision::{Decision, Reservation},
     entry::Entry,
     event::{Event, Subscription},
+    extension::{Attempt, CheckAnswer, CustomCheck, Ended, Held, Observer, Position, Refusal, ResourceInfo},
     fallback::{Answer, Fallback, FallbackConfig, Stale, Trouble},
     families::{
         FAMILIES, Family, Rules, Shares,

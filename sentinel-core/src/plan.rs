@@ -12,7 +12,8 @@ use std::{fmt, ops::Deref, sync::Arc};
 pub(crate) use magazine::{PlanSlot, sweep};
 
 use crate::{
-    families::{Cause, Halt, Stages},
+    call::Call,
+    families::{Cause, FAMILIES, Halt, Pooled, Stages, Tokens},
     resource::Core,
     sync::flag::Flag,
 };
@@ -38,6 +39,32 @@ impl Plan {
     pub(crate) fn is_retired(&self) -> bool {
         self.retired.is_set()
     }
+
+    /// Asks all rules and checks.
+    #[inline(always)]
+    pub(crate) fn walk(&self, call: &Call<'_>, now: u64, taken: &mut Tokens) -> Verdict {
+        match &self.core.extension {
+            None => self.stages.walk(call, now, taken),
+            Some(extension) => extension.walk(self, Stage::default(), call, now, taken),
+        }
+    }
+
+    /// Asks those that are left from `from` on.
+    pub(crate) fn walk_on(&self, from: Stage, call: &Call<'_>, now: u64, taken: &mut Tokens) -> Verdict {
+        match &self.core.extension {
+            None => self.stages.walk_on(from, call, now, taken),
+            Some(extension) => extension.walk(self, from, call, now, taken),
+        }
+    }
+
+    /// Gives back what was taken.
+    #[inline(always)]
+    pub(crate) fn undo(&self, taken: &mut Tokens, call: &Call<'_>, now: u64) {
+        match &self.core.extension {
+            None => self.stages.undo(taken, call, now),
+            Some(extension) => extension.undo(self, taken, call, now),
+        }
+    }
 }
 
 impl fmt::Debug for Plan {
@@ -54,6 +81,9 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    /// What comes behind all families: there, the index is that of a check that is no rule.
+    pub(crate) const END: u16 = FAMILIES.len() as u16;
+
     pub(crate) fn next(self) -> Self {
         Self { rule: self.rule + 1, ..self }
     }
@@ -64,11 +94,40 @@ impl Stage {
 pub(crate) enum Verdict {
     Pass,
     Wait { family: u16, halt: Halt },
-    Block { at: Stage, cause: Cause },
+    Block(Reason),
+}
+
+/// What refused a call, and why.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reason {
+    pub(crate) at: Stage,
+    pub(crate) cause: Cause,
 }
 
 /// A plan in use: goes back to the thread's magazine when dropped.
 pub(crate) struct PlanRef(Option<Arc<Plan>>);
+
+impl PlanRef {
+    /// Counts and tells that a call passed; what it holds from now on.
+    #[inline(always)]
+    pub(crate) fn pass(&self, taken: Pooled, call: &Call<'_>, now: u64) -> Option<Pooled> {
+        self.core.count_pass(now, call.permits());
+        if let Some(extension) = &self.core.extension {
+            extension.passed(self, call, now);
+        }
+        taken.held_under(&self.stages)
+    }
+
+    /// Gives back what a refused call took, then counts and tells that.
+    #[inline(always)]
+    pub(crate) fn block(&self, taken: &mut Pooled, call: &Call<'_>, now: u64, reason: Reason) {
+        self.undo(taken.tokens(), call, now);
+        self.core.count_block(now, call.permits());
+        if let Some(extension) = &self.core.extension {
+            extension.blocked(self, call, now, reason);
+        }
+    }
+}
 
 impl Deref for PlanRef {
     type Target = Plan;

@@ -22,6 +22,7 @@ use crate::{
     clock::{Time, saturating_nanos},
     decision::Decision,
     event::{Event, Listeners},
+    extension::Extension,
     families::{Later, Part, Rules, Surroundings, Table},
     plan,
     resource::{Core, Direction, ResourceId, Slot, Target, enter_under},
@@ -57,6 +58,7 @@ pub(crate) struct Registry {
     #[cfg(feature = "sampler")]
     sampler: Option<SamplerThread>,
     listeners: Listeners,
+    extension: Option<Arc<Extension>>,
     inbound: Arc<Node>,
     slots: Slots,
     /// Shared resources by what their names match.
@@ -87,7 +89,7 @@ fn random() -> u64 {
 }
 
 impl Registry {
-    pub(crate) fn new(builder: Builder) -> Self {
+    pub(crate) fn new(builder: Builder, extension: Option<Arc<Extension>>) -> Self {
         // Memory of a resource that is given up is freed at once: the map must not collect it in batches.
         let collector = || seize::Collector::new().batch_size(1);
         Self {
@@ -99,6 +101,7 @@ impl Registry {
             #[cfg(feature = "sampler")]
             sampler: builder.sampler.map(SamplerThread::new),
             listeners: Listeners::default(),
+            extension,
             inbound: Arc::new(Node::new(builder.buckets_per_second)),
             slots: papaya::HashMap::builder().hasher(RandomState::default()).collector(collector()).build(),
             shared: papaya::HashMap::builder().hasher(RandomState::default()).collector(collector()).build(),
@@ -116,7 +119,8 @@ impl Registry {
 
     fn around<'a>(&'a self, resource: &'a Arc<str>, direction: Direction, later: &'a Later) -> Surroundings<'a> {
         let Self { inbound, signals, listeners, seed, .. } = self;
-        Surroundings { resource, direction, inbound, signals, listeners, seed: *seed, now: self.time.now(), later }
+        let (now, extended) = (self.time.now(), self.extension.is_some());
+        Surroundings { resource, direction, inbound, signals, listeners, seed: *seed, now, later, extended }
     }
 
     pub(crate) fn listeners(&self) -> &Listeners {
@@ -214,6 +218,7 @@ impl Registry {
             time: self.time.clone(),
             node: Node::new(self.buckets_per_second),
             inbound: (target.direction == Direction::Inbound).then(|| Arc::clone(&self.inbound)),
+            extension: self.extension.clone(),
         };
         state.created += 1;
         Arc::new(Slot::new(core, chosen_by, stages))

@@ -6,8 +6,9 @@ use crate::{
     clock::Time,
     decision::{Decision, Reservation},
     entry::Entry,
-    families::{AtOnce, Cause, Pooled, Stages},
-    plan::{Plan, PlanRef, PlanSlot, Stage, Verdict},
+    extension::Extension,
+    families::{AtOnce, Exit, Pooled, Stages},
+    plan::{Plan, PlanRef, PlanSlot, Reason, Verdict},
     snapshot::ResourceSnapshot,
     statistics::{Node, Outcome, Traffic},
     sync::flag::Flag,
@@ -185,6 +186,8 @@ pub(crate) struct Core {
     pub(crate) node: Node,
     /// The statistics of all inbound traffic, if this is part of it.
     pub(crate) inbound: Option<Arc<Node>>,
+    /// The checks and observers of the instance, if it has any.
+    pub(crate) extension: Option<Arc<Extension>>,
 }
 
 impl Core {
@@ -192,7 +195,7 @@ impl Core {
         ResourceId(self.number)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn count_pass(&self, now: u64, permits: u32) {
         self.node.enter(now, permits);
         if let Some(inbound) = &self.inbound {
@@ -201,10 +204,11 @@ impl Core {
     }
 
     #[inline(always)]
-    pub(crate) fn count_exit(&self, now: u64, permits: u32, response_time: u64, outcome: Outcome) {
-        self.node.exit(now, permits, response_time, outcome);
+    pub(crate) fn count_exit(&self, exit: &Exit) {
+        let Exit { now, count, response_time, outcome } = *exit;
+        self.node.exit(now, count, response_time, outcome);
         if let Some(inbound) = &self.inbound {
-            count_exit(inbound, now, permits, response_time, outcome);
+            count_exit(inbound, now, count, response_time, outcome);
         }
     }
 
@@ -265,16 +269,16 @@ impl Slot {
         let plan = self.plan.take(&self.core);
         let now = plan.core.time.now();
         let mut taken = Pooled::take();
-        let verdict = plan.stages.walk(call, now, taken.tokens());
+        let verdict = plan.walk(call, now, taken.tokens());
         Flag::settle();
         if self.evicted.is_set() {
-            plan.stages.undo(taken.tokens(), call, now);
+            plan.undo(taken.tokens(), call, now);
             return None;
         }
         Some(match conclude(&plan, verdict, taken, now, call) {
             Asked::Pass(held) => Decision::Admit(Entry::new(plan, held, now, call.permits())),
             Asked::Wait(reservation) => Decision::Wait(reservation),
-            Asked::Block { at, cause } => Decision::Block(Blocked::new(plan, at, cause)),
+            Asked::Block(reason) => Decision::Block(Blocked::new(plan, reason)),
         })
     }
 
@@ -319,15 +323,19 @@ impl Slot {
 pub(crate) fn enter_under(plan: PlanRef, call: &Call<'_>) -> Decision {
     let now = plan.core.time.now();
     match plan.stages.at_once(call, now) {
-        AtOnce::Pass => Decision::Admit(Entry::admit(plan, None, now, call.permits())),
+        AtOnce::Pass => {
+            plan.core.count_pass(now, call.permits());
+            Decision::Admit(Entry::new(plan, None, now, call.permits()))
+        }
         AtOnce::Block(cause) => {
+            plan.core.count_block(now, call.permits());
             let at = plan.stages.single();
-            Decision::Block(Blocked::count(plan, now, call.permits(), at, cause))
+            Decision::Block(Blocked::new(plan, Reason { at, cause }))
         }
         AtOnce::Ask => match ask(&plan, now, call) {
             Asked::Pass(held) => Decision::Admit(Entry::new(plan, held, now, call.permits())),
             Asked::Wait(reservation) => Decision::Wait(reservation),
-            Asked::Block { at, cause } => Decision::Block(Blocked::new(plan, at, cause)),
+            Asked::Block(reason) => Decision::Block(Blocked::new(plan, reason)),
         },
     }
 }
@@ -336,27 +344,23 @@ pub(crate) fn enter_under(plan: PlanRef, call: &Call<'_>) -> Decision {
 enum Asked {
     Pass(Option<Pooled>),
     Wait(Reservation),
-    Block { at: Stage, cause: Cause },
+    Block(Reason),
 }
 
 /// Asks every check, and counts what comes of it.
 #[inline(never)]
 fn ask(plan: &PlanRef, now: u64, call: &Call<'_>) -> Asked {
     let mut taken = Pooled::take();
-    let verdict = plan.stages.walk(call, now, taken.tokens());
+    let verdict = plan.walk(call, now, taken.tokens());
     conclude(plan, verdict, taken, now, call)
 }
 
 fn conclude(plan: &PlanRef, verdict: Verdict, mut taken: Pooled, now: u64, call: &Call<'_>) -> Asked {
     match verdict {
-        Verdict::Pass => {
-            plan.core.count_pass(now, call.permits());
-            Asked::Pass(taken.held_under(&plan.stages))
-        }
-        Verdict::Block { at, cause } => {
-            plan.stages.undo(taken.tokens(), call, now);
-            plan.core.count_block(now, call.permits());
-            Asked::Block { at, cause }
+        Verdict::Pass => Asked::Pass(plan.pass(taken, call, now)),
+        Verdict::Block(reason) => {
+            plan.block(&mut taken, call, now, reason);
+            Asked::Block(reason)
         }
         Verdict::Wait { family, halt } => Asked::Wait(Reservation::new(plan.clone(), taken, now, family, halt, call)),
     }

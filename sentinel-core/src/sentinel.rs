@@ -1,10 +1,12 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, mem, sync::Arc};
 
 use crate::{
     call::Call,
     clock::{Clock, Time},
     decision::Decision,
     event::{Event, Subscription},
+    extension::{CustomCheck, Observer, Position, Registrations},
+    families::FAMILIES,
     registry::Registry,
     resource::{Resource, ResourceId, Target},
     rules::RuleSet,
@@ -111,7 +113,7 @@ impl Sentinel {
 impl Default for Sentinel {
     /// An instance with the defaults of [`Builder`].
     fn default() -> Self {
-        Self(Arc::new(Registry::new(Builder::default())))
+        Self(Arc::new(Registry::new(Builder::default(), None)))
     }
 }
 
@@ -128,6 +130,7 @@ pub struct Builder {
     pub(crate) max_resources: usize,
     pub(crate) buckets_per_second: u32,
     pub(crate) seed: Option<u64>,
+    registrations: Registrations,
     #[cfg(feature = "sampler")]
     pub(crate) sampler: Option<std::time::Duration>,
 }
@@ -182,12 +185,34 @@ impl Builder {
         self
     }
 
+    /// Adds a check of one's own, at its place among the families.
+    ///
+    /// # Cost
+    ///
+    /// With a check or an observer no call takes the short way any more: see [`CustomCheck`].
+    #[must_use]
+    pub fn check(mut self, position: Position, check: impl CustomCheck) -> Self {
+        self.registrations.checks.push((position, Box::new(check)));
+        self
+    }
+
+    /// Adds somebody who sees what becomes of every call.
+    ///
+    /// # Cost
+    ///
+    /// With a check or an observer no call takes the short way any more: see [`Observer`].
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.registrations.observers.push(Box::new(observer));
+        self
+    }
+
     /// Makes the instance.
     ///
     /// # Errors
     ///
-    /// When a setting is out of its range.
-    pub fn build(self) -> Result<Sentinel, BuildError> {
+    /// When a setting is out of its range, or a check has no name or place that it can have.
+    pub fn build(mut self) -> Result<Sentinel, BuildError> {
         if !(1..=100).contains(&self.buckets_per_second) || 1_000 % self.buckets_per_second != 0 {
             return Err(BuildError::Buckets { given: self.buckets_per_second });
         }
@@ -195,7 +220,8 @@ impl Builder {
         if let Some(given) = self.sampler.filter(|given| !SAMPLER_INTERVALS.contains(given)) {
             return Err(BuildError::Sampler { given });
         }
-        Ok(Sentinel(Arc::new(Registry::new(self))))
+        let extension = mem::take(&mut self.registrations).finish()?;
+        Ok(Sentinel(Arc::new(Registry::new(self, extension))))
     }
 }
 
@@ -206,6 +232,7 @@ impl Default for Builder {
             max_resources: 6_000,
             buckets_per_second: 10,
             seed: None,
+            registrations: Registrations::default(),
             #[cfg(feature = "sampler")]
             sampler: None,
         }
@@ -221,6 +248,18 @@ pub enum BuildError {
     Buckets {
         /// What was asked for.
         given: u32,
+    },
+    /// A check is to stand before or after a family that does not exist.
+    #[error("there is no family `{given}` to place a check at; there are {}", FAMILIES.join(", "))]
+    UnknownFamily {
+        /// The name that was given.
+        given: &'static str,
+    },
+    /// A check has no name, or the one of a family or of another check.
+    #[error("a check is named `{given}`, but a name is not empty, and not that of a family or another check")]
+    CheckName {
+        /// The name that was given.
+        given: &'static str,
     },
     /// The signals would be read too often or too rarely.
     #[cfg(feature = "sampler")]

@@ -93,6 +93,7 @@ impl Checks for Authority {
         Shortcut::Alone
     }
 
+    #[inline(always)]
     fn acquire(check: &Check<Self>, call: &Call<'_>, _now: u64) -> Step<()> {
         let AuthorityParams { list, strict, .. } = &check.rule.rule.params;
         let origin = trimmed(call.caller());

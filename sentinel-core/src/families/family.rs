@@ -91,6 +91,9 @@ pub(crate) trait Checks: Family {
     }
 
     /// Decides and takes in one step.
+    ///
+    /// This and [`release`](Checks::release) are `#[inline(always)]`: they are called from the walk of all families, which is
+    /// every call's, and from that of one.
     fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64) -> Step<Self::Token>;
 
     /// Undoes [`acquire`](Checks::acquire) for a call that was blocked later or gave up waiting.
@@ -144,6 +147,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) seed: u64,
     pub(crate) now: u64,
     pub(crate) later: &'a Later,
+    /// Whether there are checks that are no rules, or observers: then no call takes the short way.
+    pub(crate) extended: bool,
 }
 
 /// What a reload leaves to be done when it holds no lock any more, such as waking those who wait.

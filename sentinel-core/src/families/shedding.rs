@@ -110,6 +110,7 @@ impl Checks for Shedding {
         }
     }
 
+    #[inline(always)]
     fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64) -> Step<()> {
         let Check { rule, state: State { window, dice }, .. } = check;
         let params = &rule.rule.params;
@@ -125,6 +126,7 @@ impl Checks for Shedding {
 
     fn undo(_check: &Check<Self>, _token: (), _call: &Call<'_>, _now: u64) {}
 
+    #[inline(always)]
     fn release(check: &Check<Self>, _token: (), exit: &Exit) {
         let (window, count) = (&check.state.window, exit.count.into());
         match exit.outcome {

@@ -158,6 +158,7 @@ impl Checks for System {
         rule.metric.signal().is_some()
     }
 
+    #[inline(always)]
     fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64) -> Step<Token> {
         let Check { rule, state: State { inbound, signals }, .. } = check;
         let metric = rule.rule.params.metric;
@@ -195,6 +196,7 @@ impl Checks for System {
         }
     }
 
+    #[inline(always)]
     fn release(check: &Check<Self>, token: Token, exit: &Exit) {
         if let Token::InFlight = token {
             check.rule.shared.give_back(exit.count, exit.now);

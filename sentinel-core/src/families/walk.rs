@@ -4,6 +4,7 @@ use std::{
     fmt,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use super::{Check, Checks, Taken};
@@ -55,6 +56,11 @@ pub(crate) struct Cause {
 }
 
 impl Cause {
+    /// How long until trying again may help, if it ever will.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        (self.retry_after != u64::MAX).then(|| Duration::from_nanos(self.retry_after))
+    }
+
     /// No permits are left until `not_before`.
     #[inline]
     pub(crate) fn used_up(limiter: &SlidingLimiter, threshold: f64, not_before: u64, now: u64) -> Self {
@@ -148,6 +154,7 @@ pub(crate) fn resume<F: Checks>(checks: &[Check<F>], rule: u16, taken: &mut Take
 }
 
 /// Gives back what was taken, last first.
+#[inline(always)]
 pub(crate) fn undo<F: Checks>(checks: &[Check<F>], taken: &mut Taken<F>, call: &Call<'_>, now: u64) {
     taken.take_all(|index, token| {
         if let Some(check) = checks.get(usize::from(index)) {
@@ -157,7 +164,7 @@ pub(crate) fn undo<F: Checks>(checks: &[Check<F>], taken: &mut Taken<F>, call: &
 }
 
 /// Gives back what an admitted call held, last first.
-#[inline]
+#[inline(always)]
 pub(crate) fn release<F: Checks>(checks: &[Check<F>], held: &mut Taken<F>, exit: &Exit) {
     if !F::HOLDS {
         return held.clear();
