@@ -203,17 +203,13 @@ impl fmt::Debug for Extension {
 }
 
 impl Holding {
-    /// Forgets everything.
     #[inline]
-    pub(crate) fn clear(&mut self) {
-        if !self.0.is_empty() {
-            self.drop_all();
-        }
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
-    #[cold]
-    #[inline(never)]
-    fn drop_all(&mut self) {
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 

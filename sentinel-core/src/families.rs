@@ -204,7 +204,16 @@ macro_rules! families {
 
         impl Tokens {
             /// Forgets everything.
+            #[inline]
             pub(crate) fn clear(&mut self) {
+                // As mostly, everything was given back.
+                if !(true $(&& self.$name.is_empty())+ && self.own.is_empty()) {
+                    self.clear_all();
+                }
+            }
+
+            #[cold]
+            fn clear_all(&mut self) {
                 $(self.$name.clear();)+
                 self.own.clear();
             }

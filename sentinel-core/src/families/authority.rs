@@ -94,7 +94,7 @@ impl Checks for Authority {
     }
 
     #[inline(always)]
-    fn acquire(check: &Check<Self>, call: &Call<'_>, _now: u64) -> Step<()> {
+    fn acquire(check: &Check<Self>, call: &Call<'_>, _now: u64, _place: &mut Option<()>) -> Step {
         let AuthorityParams { list, strict, .. } = &check.rule.rule.params;
         let origin = trimmed(call.caller());
         let listed = || check.rule.shared.contains(origin);
@@ -103,7 +103,7 @@ impl Checks for Authority {
             List::Allow => listed(),
             List::Deny => origin.is_empty() || !listed(),
         };
-        if admitted { Step::Skip } else { Step::Block(Cause { observed: 0.0, threshold: 0.0, retry_after: u64::MAX }) }
+        if admitted { Step::Pass } else { Step::Block(Cause { observed: 0.0, threshold: 0.0, retry_after: u64::MAX }) }
     }
 
     fn undo(_check: &Check<Self>, _token: (), _call: &Call<'_>, _now: u64) {}

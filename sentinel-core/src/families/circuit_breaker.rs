@@ -161,9 +161,16 @@ impl Checks for CircuitBreaker {
     }
 
     #[inline(always)]
-    fn acquire(check: &Check<Self>, _call: &Call<'_>, now: u64) -> Step<Ticket> {
+    fn acquire(check: &Check<Self>, _call: &Call<'_>, now: u64, place: &mut Option<Ticket>) -> Step {
+        if let Some(ticket) = check.state.admit() {
+            *place = Some(ticket);
+            return Step::Pass;
+        }
         match check.state.ask(|| now) {
-            Ok(ticket) => Step::Pass(ticket),
+            Ok(ticket) => {
+                *place = Some(ticket);
+                Step::Pass
+            }
             Err(retry_after) => {
                 let (observed, threshold) = (check.state.observed(), check.rule.rule.params.threshold);
                 Step::Block(Cause { observed, threshold, retry_after })

@@ -187,18 +187,21 @@ impl Checks for Flow {
     }
 
     #[inline(always)]
-    fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64) -> Step<Token> {
+    fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64, place: &mut Option<Token>) -> Step {
         if !check.state.applies.is_about(call.caller()) {
-            return Step::Skip;
+            return Step::Pass;
         }
         match &check.state.limit {
-            Limits::Total(limit) => limit.acquire(call, now),
-            Limits::PerOrigin(origins) => origins.of(call.caller(), now).acquire(call, now),
+            Limits::Total(limit) => limit.acquire(call, now, place),
+            Limits::PerOrigin(origins) => origins.of(call.caller(), now).acquire(call, now, place),
             Limits::Related { window, threshold } => {
                 let bucket = saturating_nanos(check.rule.rule.params.interval) / u64::from(WATCH_BUCKETS);
                 related(window, threshold.get(), bucket, call, now)
             }
-            Limits::Watch(window) => Step::Pass(Token::Counted(window.record(now, u64::from(call.permits())))),
+            Limits::Watch(window) => {
+                *place = Some(Token::Counted(window.record(now, u64::from(call.permits()))));
+                Step::Pass
+            }
         }
     }
 
@@ -243,10 +246,10 @@ impl Checks for Flow {
 }
 
 /// Refuses while the related resource has had its threshold; may change with each bucket of its window.
-fn related(window: &BucketWindow, threshold: f64, bucket: u64, call: &Call<'_>, now: u64) -> Step<Token> {
+fn related(window: &BucketWindow, threshold: f64, bucket: u64, call: &Call<'_>, now: u64) -> Step {
     let observed = window.sum(now) as f64;
     if observed + f64::from(call.permits()) > threshold {
         return Step::Block(Cause { observed, threshold, retry_after: bucket });
     }
-    Step::Pass(Token::Nothing)
+    Step::Pass
 }

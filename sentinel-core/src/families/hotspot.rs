@@ -182,16 +182,18 @@ impl Checks for Hotspot {
         }
     }
 
-    fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64) -> Step<Token> {
+    fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64, place: &mut Option<Token>) -> Step {
         let State { limits, values } = &check.state;
         let arg = match &check.rule.rule.params.parameter {
             Parameter::Index(index) => call.arg(*index as isize),
             Parameter::Key(name) => call.named_arg(name),
         };
-        let Some(arg) = arg.filter(|_| call.permits() > 0) else { return Step::Skip };
+        let Some(arg) = arg.filter(|_| call.permits() > 0) else { return Step::Pass };
         match values.take(arg, limits, now, call.permits()) {
-            Ok((token, 0)) => Step::Pass(token),
-            Ok((token, wait)) => Step::Wait(token, wait),
+            Ok((token, wait)) => {
+                *place = Some(token);
+                if wait == 0 { Step::Pass } else { Step::Wait(wait) }
+            }
             Err(refusal) => Step::Block(Cause {
                 observed: refusal.observed as f64,
                 threshold: refusal.threshold.into(),

@@ -17,7 +17,7 @@ use crate::{
     call::Call,
     clock::saturating_nanos,
     families::{
-        Cause, Check, Checks, Context, Exit, Family, Resume, Shares, Step, Turn,
+        Cause, Check, Checks, Context, Exit, Family, Resume, Step, Turn,
         origin::{Applies, OriginLimit, OriginSelector, Origins},
         sealed::Sealed,
     },
@@ -183,17 +183,16 @@ impl Checks for Isolation {
     }
 
     #[inline(always)]
-    fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64) -> Step<Token> {
-        let State { applies, gauges, queue, .. } = &check.state;
+    fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64, place: &mut Option<Token>) -> Step {
+        let State { applies, gauges, .. } = &check.state;
         if !applies.is_about(call.caller()) {
-            return Step::Skip;
+            return Step::Pass;
         }
-        let shares = &check.rule.rule.params.shares;
         match gauges {
-            Gauges::Total(gauge) => ask(gauge, None, shares, queue, call, now),
+            Gauges::Total(gauge) => ask(gauge, None, check, call, now, place),
             Gauges::PerOrigin(origins) => {
                 let gauge = origins.of(call.caller(), now);
-                ask(&gauge, Some(Arc::clone(&gauge)), shares, queue, call, now)
+                ask(&gauge, Some(Arc::clone(&gauge)), check, call, now, place)
             }
         }
     }
@@ -315,24 +314,29 @@ fn limits(queue: &Queue) -> QueueLimits {
 fn ask(
     gauge: &Gauge,
     of_origin: Option<Arc<Gauge>>,
-    shares: &Shares,
-    queue: &QueueLimits,
+    check: &Check<Isolation>,
     call: &Call<'_>,
     now: u64,
-) -> Step<Token> {
+    place: &mut Option<Token>,
+) -> Step {
+    let (shares, queue) = (&check.rule.rule.params.shares, &check.state.queue);
     let left = shares.left(gauge.limit(), call.importance());
     if left > 0 {
         return if gauge.acquire_leaving(call.permits(), left) {
-            Step::Pass(Token { of_origin, waiter: None })
+            *place = Some(Token { of_origin, waiter: None });
+            Step::Pass
         } else {
             Step::Block(Cause::in_flight(gauge.in_flight(), gauge.limit().saturating_sub(left), call.permits()))
         };
     }
     match gauge.acquire(call.permits(), now, queue) {
-        Asked::Granted => Step::Pass(Token { of_origin, waiter: None }),
+        Asked::Granted => {
+            *place = Some(Token { of_origin, waiter: None });
+            Step::Pass
+        }
         Asked::Queued(waiter) => {
-            let token = Token { of_origin, waiter: Some(Arc::clone(&waiter)) };
-            Step::Queue(token, waiter, queue.max_wait)
+            *place = Some(Token { of_origin, waiter: Some(Arc::clone(&waiter)) });
+            Step::Queue(waiter, queue.max_wait)
         }
         Asked::Refused => Step::Block(cause(gauge, call.permits())),
     }

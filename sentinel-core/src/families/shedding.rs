@@ -111,17 +111,18 @@ impl Checks for Shedding {
     }
 
     #[inline(always)]
-    fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64) -> Step<()> {
+    fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64, place: &mut Option<()>) -> Step {
         let Check { rule, state: State { window, dice }, .. } = check;
         let params = &rule.rule.params;
         let (asked, good) = window.read(now);
         let share = params.share(asked, good);
         if share > 0.0 && dice.roll() < share {
-            window.ask(call.permits().into());
+            window.fail(call.permits().into());
             let observed = good as f64 / asked as f64;
             return Step::Block(Cause { observed, threshold: 1.0 / params.k, retry_after: window.bucket() });
         }
-        Step::Pass(())
+        *place = Some(());
+        Step::Pass
     }
 
     fn undo(_check: &Check<Self>, _token: (), _call: &Call<'_>, _now: u64) {}
@@ -130,11 +131,8 @@ impl Checks for Shedding {
     fn release(check: &Check<Self>, _token: (), exit: &Exit) {
         let (window, count) = (&check.state.window, exit.count.into());
         match exit.outcome {
-            Outcome::Ok => {
-                window.ask(count);
-                window.succeed(count);
-            }
-            Outcome::Error => window.ask(count),
+            Outcome::Ok => window.succeed(count),
+            Outcome::Error => window.fail(count),
             Outcome::Ignored => {}
         }
     }

@@ -47,11 +47,14 @@ impl Shortcut {
 /// Asks the only check of a plan. What it takes cannot be undone.
 #[inline]
 pub(crate) fn alone<F: Checks>(check: &Check<F>, call: &Call<'_>, now: u64) -> AtOnce {
-    match F::acquire(check, call, now) {
-        Step::Skip | Step::Pass(_) => AtOnce::Pass,
+    let mut place = None;
+    match F::acquire(check, call, now, &mut place) {
+        Step::Pass => AtOnce::Pass,
         Step::Block(cause) => AtOnce::Block(cause),
-        Step::Wait(token, _) | Step::Queue(token, ..) => {
-            F::undo(check, token, call, now);
+        Step::Wait(_) | Step::Queue(..) => {
+            if let Some(token) = place {
+                F::undo(check, token, call, now);
+            }
             AtOnce::Ask
         }
     }

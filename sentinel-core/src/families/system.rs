@@ -128,7 +128,6 @@ pub(crate) struct State {
 /// What one call took.
 #[derive(Debug)]
 pub(crate) enum Token {
-    Nothing,
     Counted(Stamp),
     InFlight,
 }
@@ -159,29 +158,32 @@ impl Checks for System {
     }
 
     #[inline(always)]
-    fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64) -> Step<Token> {
+    fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64, place: &mut Option<Token>) -> Step {
         let Check { rule, state: State { inbound, signals }, .. } = check;
         let metric = rule.rule.params.metric;
         match &*rule.shared {
             Shared::Qps(limiter) => match limiter.acquire(now, call.permits().into()) {
-                Ok(stamp) => Step::Pass(Token::Counted(stamp)),
+                Ok(stamp) => {
+                    *place = Some(Token::Counted(stamp));
+                    Step::Pass
+                }
                 Err(not_before) => Step::Block(Cause::used_up(limiter, metric.threshold(), not_before, now)),
             },
-            Shared::InFlight(gauge) => take(gauge, call, &rule.rule.params.shares),
+            Shared::InFlight(gauge) => take(gauge, call, &rule.rule.params.shares, place),
             Shared::AvgResponseTime(mean) => {
                 let observed = mean.of_last_second(now, inbound);
                 pass_below(observed * 1e3, metric.threshold())
             }
             Shared::Gate => match metric.signal().map(|(name, threshold)| (signals.signal(name).get(), threshold)) {
                 Some((Some(value), threshold)) => pass_below(value, threshold),
-                _ => Step::Pass(Token::Nothing),
+                _ => Step::Pass,
             },
             Shared::Bbr(bbr) => {
                 if let Some((name, threshold)) = metric.signal() {
                     let is_share = name == SignalName::CpuUsage;
                     bbr.follow(now, inbound, (signals.signal(name), threshold), is_share);
                 }
-                let step = take(bbr.gauge(), call, &rule.rule.params.shares);
+                let step = take(bbr.gauge(), call, &rule.rule.params.shares, place);
                 bbr.note(matches!(step, Step::Block(_)));
                 step
             }
@@ -255,19 +257,17 @@ impl Shared {
 }
 
 /// Takes permits of a gauge at which nobody waits.
-fn take(gauge: &Gauge, call: &Call<'_>, shares: &Shares) -> Step<Token> {
+#[inline(always)]
+fn take(gauge: &Gauge, call: &Call<'_>, shares: &Shares, place: &mut Option<Token>) -> Step {
     let left = shares.left(gauge.limit(), call.importance());
     if gauge.acquire_leaving(call.permits(), left) {
-        return Step::Pass(Token::InFlight);
+        *place = Some(Token::InFlight);
+        return Step::Pass;
     }
     let (observed, threshold) = (gauge.in_flight().into(), gauge.limit().saturating_sub(left).into());
     Step::Block(Cause { observed, threshold, retry_after: AGAIN })
 }
 
-fn pass_below(observed: f64, threshold: f64) -> Step<Token> {
-    if observed > threshold {
-        Step::Block(Cause { observed, threshold, retry_after: AGAIN })
-    } else {
-        Step::Pass(Token::Nothing)
-    }
+fn pass_below(observed: f64, threshold: f64) -> Step {
+    if observed > threshold { Step::Block(Cause { observed, threshold, retry_after: AGAIN }) } else { Step::Pass }
 }

@@ -12,16 +12,14 @@ use crate::{call::Call, statistics::Outcome, sync::sliding_limiter::SlidingLimit
 
 /// What one rule says to one call.
 #[derive(Debug)]
-pub(crate) enum Step<T> {
-    /// The rule is not about this call.
-    Skip,
-    /// Admitted.
-    Pass(T),
+pub(crate) enum Step {
+    /// Admitted, or the rule is not about this call.
+    Pass,
     /// Admitted, after this many nanoseconds.
-    Wait(T, u64),
+    Wait(u64),
     /// In a queue, for this many nanoseconds at most.
-    Queue(T, Arc<dyn Turn>, u64),
-    /// Refused.
+    Queue(Arc<dyn Turn>, u64),
+    /// Refused, and nothing is taken.
     Block(Cause),
 }
 
@@ -101,21 +99,21 @@ pub(crate) fn walk<F: Checks>(
     taken: &mut Taken<F>,
 ) -> Walk {
     for (index, check) in (first..).zip(checks.get(usize::from(first)..).unwrap_or_default()) {
-        match F::acquire(check, call, now) {
-            Step::Skip => {}
-            Step::Pass(token) => taken.push(index, token),
-            Step::Wait(token, delay) => {
-                taken.push(index, token);
+        let place = taken.place(index);
+        match F::acquire(check, call, now, place) {
+            Step::Pass => {}
+            Step::Wait(delay) => {
                 if !check.rule.rule.dry_run {
                     return Walk::Wait(Halt { rule: index, delay, turn: None });
                 }
             }
-            Step::Queue(token, turn, delay) => {
+            Step::Queue(turn, delay) => {
                 if !check.rule.rule.dry_run {
-                    taken.push(index, token);
                     return Walk::Wait(Halt { rule: index, delay, turn: Some(turn) });
                 }
-                F::undo(check, token, call, now);
+                if let Some(token) = place.take() {
+                    F::undo(check, token, call, now);
+                }
             }
             Step::Block(cause) => {
                 if !check.rule.rule.dry_run {
@@ -148,7 +146,7 @@ pub(crate) struct Halt {
 /// Asks the rule that made a call wait again.
 pub(crate) fn resume<F: Checks>(checks: &[Check<F>], rule: u16, taken: &mut Taken<F>, now: u64) -> Resume {
     match (checks.get(usize::from(rule)), taken.last_mut()) {
-        (Some(check), Some((index, token))) if *index == rule => F::resume(check, token, now),
+        (Some(check), Some((index, token))) if index == rule => F::resume(check, token, now),
         _ => Resume::Pass,
     }
 }

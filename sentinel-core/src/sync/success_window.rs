@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::primitive::{AtomicU64, Mutex, Ordering};
 
-/// Asked calls and good ones within a window of buckets that begin at multiples of their length.
+/// What was asked for and what of it went well, within a window of buckets that begin at multiples of their length.
 ///
 /// The window is the bucket in progress and those before it, as many as make up the interval. Counts are totals that only
 /// grow; what left the window is a pair of marks that is taken off.
@@ -23,11 +23,12 @@ pub(crate) struct SuccessWindow {
     length: u64,
     /// The end of the bucket in progress.
     until: AtomicU64,
-    asked: AtomicU64,
     good: AtomicU64,
+    /// Those that did not go well, so that a call adds to one total only.
+    other: AtomicU64,
     /// The totals when the window began.
-    asked_before: AtomicU64,
     good_before: AtomicU64,
+    other_before: AtomicU64,
     row: Mutex<Row>,
 }
 
@@ -47,10 +48,10 @@ impl SuccessWindow {
         Self {
             length: interval.div_ceil(u64::from(buckets)).max(1),
             until: AtomicU64::new(0),
-            asked: AtomicU64::new(0),
             good: AtomicU64::new(0),
-            asked_before: AtomicU64::new(0),
+            other: AtomicU64::new(0),
             good_before: AtomicU64::new(0),
+            other_before: AtomicU64::new(0),
             row: Mutex::new(Row { current: 0, marks: (0..buckets).map(|_| (0, 0)).collect() }),
         }
     }
@@ -74,17 +75,20 @@ impl SuccessWindow {
             let difference = total.load(Ordering::Relaxed).wrapping_sub(mark.load(Ordering::Relaxed));
             difference.cast_signed().max(0).cast_unsigned()
         };
-        (since(&self.asked, &self.asked_before), since(&self.good, &self.good_before))
+        let good = since(&self.good, &self.good_before);
+        (good.saturating_add(since(&self.other, &self.other_before)), good)
     }
 
-    #[inline]
-    pub(crate) fn ask(&self, count: u64) {
-        self.asked.fetch_add(count, Ordering::Relaxed);
-    }
-
+    /// Counts what was asked for and went well.
     #[inline]
     pub(crate) fn succeed(&self, count: u64) {
         self.good.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Counts what was asked for and did not go well.
+    #[inline]
+    pub(crate) fn fail(&self, count: u64) {
+        self.other.fetch_add(count, Ordering::Relaxed);
     }
 
     #[cold]
@@ -94,14 +98,14 @@ impl SuccessWindow {
         let bucket = now / self.length;
         let gap = bucket.saturating_sub(row.current);
         row.current += gap;
-        let totals = (self.asked.load(Ordering::Relaxed), self.good.load(Ordering::Relaxed));
+        let totals = (self.good.load(Ordering::Relaxed), self.other.load(Ordering::Relaxed));
         for _ in (0..gap).zip(0..row.marks.len()) {
             row.marks.pop_front();
             row.marks.push_back(totals);
         }
-        if let Some((asked, good)) = row.marks.front() {
-            self.asked_before.store(*asked, Ordering::Relaxed);
+        if let Some((good, other)) = row.marks.front() {
             self.good_before.store(*good, Ordering::Relaxed);
+            self.other_before.store(*other, Ordering::Relaxed);
         }
         self.until.store(row.current.saturating_add(1).saturating_mul(self.length), Ordering::Release);
     }
@@ -125,11 +129,11 @@ mod tests {
             for (advance, is_good, count) in acts {
                 now += advance;
                 let begin = (now / 10 + 1).saturating_sub(buckets.into()) * 10;
-                let sum = |good: bool| -> u64 {
-                    log.iter().filter(|(at, kind, _)| *at >= begin && *kind == good).map(|(_, _, count)| count).sum()
-                };
-                prop_assert_eq!(window.read(now), (sum(false), sum(true)));
-                if is_good { window.succeed(count) } else { window.ask(count) }
+                let within = || log.iter().filter(|(at, ..)| *at >= begin);
+                let asked: u64 = within().map(|(_, _, count)| count).sum();
+                let good: u64 = within().filter(|(_, is_good, _)| *is_good).map(|(_, _, count)| count).sum();
+                prop_assert_eq!(window.read(now), (asked, good));
+                if is_good { window.succeed(count) } else { window.fail(count) }
                 log.push((now, is_good, count));
             }
         }

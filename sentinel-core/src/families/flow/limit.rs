@@ -61,7 +61,6 @@ enum Spread {
 /// What a call took from a limit.
 #[derive(Debug)]
 pub(crate) enum Token {
-    Nothing,
     Sliding(Stamp),
     Borrowed(Loan),
     Spaced(Stamp, Booking),
@@ -128,8 +127,21 @@ impl Limit {
         }
     }
 
-    #[inline]
-    pub(super) fn acquire(&self, call: &Call<'_>, now: u64) -> Step<Token> {
+    #[inline(always)]
+    pub(super) fn acquire(&self, call: &Call<'_>, now: u64, place: &mut Option<Token>) -> Step {
+        // The most frequent case is in place; another function sees about all others.
+        if let (Source::Given, Spread::Sliding { limiter, .. }) = (&self.source, &self.spread)
+            && self.threshold.get() >= 1.0
+            && let Ok(stamp) = limiter.acquire(now, u64::from(call.permits()))
+        {
+            *place = Some(Token::Sliding(stamp));
+            return Step::Pass;
+        }
+        self.acquire_any(call, now, place)
+    }
+
+    #[inline(never)]
+    fn acquire_any(&self, call: &Call<'_>, now: u64, place: &mut Option<Token>) -> Step {
         match &self.source {
             Source::Given => {}
             Source::WarmUp(warm_up) if warm_up.is_due(now) => self.warm_up(warm_up, now),
@@ -140,13 +152,13 @@ impl Limit {
         let step = match &self.spread {
             Spread::Sliding { limiter, .. } if threshold >= 1.0 => {
                 match limiter.acquire(now, u64::from(call.permits())) {
-                    Ok(stamp) => Step::Pass(Token::Sliding(stamp)),
-                    Err(not_before) => self.borrow(limiter, not_before, call, now),
+                    Ok(stamp) => taken(place, Token::Sliding(stamp), 0),
+                    Err(not_before) => self.borrow(limiter, not_before, call, now, place),
                 }
             }
-            spread => self.acquire_otherwise(spread, threshold, call, now),
+            spread => self.acquire_otherwise(spread, threshold, call, now, place),
         };
-        if let (Source::WarmUp(warm_up), Step::Pass(_) | Step::Wait(..)) = (&self.source, &step) {
+        if let (Source::WarmUp(warm_up), Step::Pass | Step::Wait(_)) = (&self.source, &step) {
             warm_up.admitted(u64::from(call.permits()));
         }
         step
@@ -179,25 +191,35 @@ impl Limit {
     }
 
     /// No permits are left: a prioritised call may take some of those that come back soon.
-    fn borrow(&self, limiter: &SlidingLimiter, not_before: u64, call: &Call<'_>, now: u64) -> Step<Token> {
+    fn borrow(
+        &self,
+        limiter: &SlidingLimiter,
+        not_before: u64,
+        call: &Call<'_>,
+        now: u64,
+        place: &mut Option<Token>,
+    ) -> Step {
         if call.is_prioritized()
             && let Ok(loan) = limiter.borrow(now, u64::from(call.permits()), self.max_borrow())
         {
             let delay = loan.due().saturating_sub(now);
-            return if delay == 0 {
-                Step::Pass(Token::Borrowed(loan))
-            } else {
-                Step::Wait(Token::Borrowed(loan), delay)
-            };
+            return taken(place, Token::Borrowed(loan), delay);
         }
         Step::Block(Cause::used_up(limiter, self.threshold(), not_before, now))
     }
 
-    fn acquire_otherwise(&self, spread: &Spread, threshold: f64, call: &Call<'_>, now: u64) -> Step<Token> {
+    fn acquire_otherwise(
+        &self,
+        spread: &Spread,
+        threshold: f64,
+        call: &Call<'_>,
+        now: u64,
+        place: &mut Option<Token>,
+    ) -> Step {
         let count = u64::from(call.permits());
         let refuse = |observed, retry_after| Step::Block(Cause { observed, threshold, retry_after });
         if count == 0 {
-            return Step::Pass(Token::Nothing);
+            return Step::Pass;
         }
         if threshold <= 0.0 {
             return refuse(0.0, NEVER);
@@ -212,7 +234,7 @@ impl Limit {
                     Err(wait) => return refuse(1.0, wait),
                 };
                 match limiter.acquire(now, 1) {
-                    Ok(stamp) => Step::Pass(Token::Spaced(stamp, booking)),
+                    Ok(stamp) => taken(place, Token::Spaced(stamp, booking), 0),
                     Err(not_before) => {
                         spacing.give_back(booking);
                         refuse(1.0, after(not_before, now))
@@ -220,12 +242,12 @@ impl Limit {
                 }
             }
             Spread::Aligned(window) => match window.acquire(now, count, threshold as u64) {
-                Ok(stamp) => Step::Pass(Token::Counted(stamp)),
+                Ok(stamp) => taken(place, Token::Counted(stamp), 0),
                 Err(not_before) => {
                     if call.is_prioritized()
                         && let Some((stamp, wait)) = window.borrow(now, count, threshold as u64, self.max_borrow())
                     {
-                        return Step::Wait(Token::Counted(stamp), wait);
+                        return taken(place, Token::Counted(stamp), wait);
                     }
                     refuse(window.sum(now) as f64, after(not_before, now))
                 }
@@ -235,10 +257,9 @@ impl Limit {
                     return refuse(0.0, NEVER);
                 }
                 match bucket.book(now, self.cost(count, threshold), *max_wait) {
-                    Ok(booking) if booking.wait == 0 => Step::Pass(Token::Booked(booking)),
                     Ok(booking) => {
                         let wait = booking.wait;
-                        Step::Wait(Token::Booked(booking), wait)
+                        taken(place, Token::Booked(booking), wait)
                     }
                     Err(wait) => refuse(threshold, wait.saturating_sub(*max_wait)),
                 }
@@ -305,6 +326,12 @@ impl OriginLimit for Limit {
     fn is_idle(&self, now: u64) -> bool {
         self.is_idle(now)
     }
+}
+
+/// The call goes on after a wait, and has taken this.
+fn taken(place: &mut Option<Token>, token: Token, wait: u64) -> Step {
+    *place = Some(token);
+    if wait == 0 { Step::Pass } else { Step::Wait(wait) }
 }
 
 /// Whole permits for a threshold, at least one unless it is nothing: below one, permits are spaced as well.

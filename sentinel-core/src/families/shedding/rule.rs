@@ -53,7 +53,9 @@ impl SheddingParams {
             return 0.0;
         }
         let (asked, good) = (asked as f64, good as f64);
-        ((asked - self.k * good) / (asked + 1.0)).min(self.max_share)
+        let excess = asked - self.k * good;
+        // As mostly, without a division.
+        if excess <= 0.0 { 0.0 } else { (excess / (asked + 1.0)).min(self.max_share) }
     }
 }
 
