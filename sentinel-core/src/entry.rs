@@ -98,11 +98,12 @@ impl Drop for Entry {
         let now = plan.core.time.now();
         let outcome = if std::thread::panicking() { Outcome::Error } else { *outcome };
         let exit = Exit { now, count: *count, response_time: now.saturating_sub(*admitted), outcome };
-        if let Some(held) = held {
+        if let Some(mut held) = held.take() {
             if let Some(extension) = &plan.core.extension {
                 return extension.end(plan, held.tokens(), &exit);
             }
             plan.stages.release(held.tokens(), &exit);
+            held.put_back();
         }
         plan.core.count_exit(&exit);
     }

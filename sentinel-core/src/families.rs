@@ -203,17 +203,12 @@ macro_rules! families {
         }
 
         impl Tokens {
-            /// Forgets everything.
-            #[inline]
-            pub(crate) fn clear(&mut self) {
-                // As mostly, everything was given back.
-                if !(true $(&& self.$name.is_empty())+ && self.own.is_empty()) {
-                    self.clear_all();
-                }
+            pub(crate) fn is_empty(&self) -> bool {
+                true $(&& self.$name.is_empty())+ && self.own.is_empty()
             }
 
-            #[cold]
-            fn clear_all(&mut self) {
+            /// Forgets everything.
+            pub(crate) fn clear(&mut self) {
                 $(self.$name.clear();)+
                 self.own.clear();
             }

@@ -33,8 +33,8 @@ use crate::{
 ///
 /// # How it decides
 ///
-/// The origins of a rule are kept in a hash set. The call's [origin](crate::Call::origin), without the blanks around it, is
-/// looked up there once. An allow list admits what it finds, a deny list what it does not find. A call without an origin
+/// The origins of a rule are kept in a list, or in a hash set where they are more than eight. The call's
+/// [origin](crate::Call::origin), without the blanks around it, is looked up there once. An allow list admits what it finds, a deny list what it does not find. A call without an origin
 /// passes, but for an allow list that is strict. Several rules on one resource all have to agree. (The lists are those of
 /// the Sentinel family, in which blanks count, an unknown caller always passes, and only one rule is looked at.)
 ///
@@ -78,13 +78,12 @@ impl Family for Authority {
 
 impl Checks for Authority {
     const HOLDS: bool = false;
-    /// The origins of the rule.
-    type Shared = HashSet<Box<str>, RandomState>;
+    type Shared = Origins;
     type State = ();
     type Token = ();
 
     fn share(rule: &AuthorityParams, _previous: Option<&Compiled<Self>>) -> Self::Shared {
-        rule.origins.iter().map(|origin| origin.trim().into()).collect()
+        Origins::new(rule.origins.iter().map(|origin| origin.trim()))
     }
 
     fn build(_rule: &Compiled<Self>, _previous: Option<&Check<Self>>, _context: &Context<'_, Self>) {}
@@ -108,7 +107,7 @@ impl Checks for Authority {
 
     fn undo(_check: &Check<Self>, _token: (), _call: &Call<'_>, _now: u64) {}
 
-    fn release(_check: &Check<Self>, _token: (), _exit: &Exit) {}
+    fn release(_check: &Check<Self>, _token: &(), _exit: &Exit) {}
 
     fn explain(_check: &Check<Self>, _cause: &Cause, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the origin is not allowed")
@@ -120,6 +119,34 @@ impl Checks for Authority {
 
     fn is_idle(_check: &Check<Self>, _now: u64) -> bool {
         true
+    }
+}
+
+/// Origins to be compared with one by one at most.
+const FEW: usize = 8;
+
+/// The origins of a rule.
+#[derive(Debug)]
+pub(crate) enum Origins {
+    Few(Box<[Box<str>]>),
+    Many(HashSet<Box<str>, RandomState>),
+}
+
+impl Origins {
+    fn new<'a>(origins: impl ExactSizeIterator<Item = &'a str>) -> Self {
+        if origins.len() <= FEW {
+            Self::Few(origins.map(Into::into).collect())
+        } else {
+            Self::Many(origins.map(Into::into).collect())
+        }
+    }
+
+    #[inline]
+    fn contains(&self, origin: &str) -> bool {
+        match self {
+            Self::Few(origins) => origins.iter().any(|known| **known == *origin),
+            Self::Many(origins) => origins.contains(origin),
+        }
     }
 }
 

@@ -183,9 +183,9 @@ impl Checks for CircuitBreaker {
     }
 
     #[inline(always)]
-    fn release(check: &Check<Self>, token: Ticket, exit: &Exit) {
+    fn release(check: &Check<Self>, token: &Ticket, exit: &Exit) {
         let Exit { now, response_time, outcome, .. } = *exit;
-        check.state.end(&token, End { now, response_time, outcome });
+        check.state.end(token, End { now, response_time, outcome });
     }
 
     fn explain(check: &Check<Self>, cause: &Cause, f: &mut fmt::Formatter<'_>) -> fmt::Result {

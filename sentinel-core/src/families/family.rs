@@ -106,7 +106,7 @@ pub(crate) trait Checks: Family {
     }
 
     /// The admitted call is over; asked only where the family [holds](Checks::HOLDS).
-    fn release(check: &Check<Self>, token: Self::Token, exit: &Exit);
+    fn release(check: &Check<Self>, token: &Self::Token, exit: &Exit);
 
     /// Says why a call was refused, in the middle of a sentence.
     fn explain(_check: &Check<Self>, cause: &Cause, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -220,7 +220,7 @@ impl Checks for Flow {
         }
     }
 
-    fn release(_check: &Check<Self>, _token: Token, _exit: &Exit) {}
+    fn release(_check: &Check<Self>, _token: &Token, _exit: &Exit) {}
 
     fn threshold(check: &Check<Self>) -> f64 {
         match &check.state.limit {

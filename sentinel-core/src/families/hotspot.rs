@@ -206,9 +206,9 @@ impl Checks for Hotspot {
         check.state.values.give_back(&token, &check.state.limits, now);
     }
 
-    fn release(check: &Check<Self>, token: Token, exit: &Exit) {
+    fn release(check: &Check<Self>, token: &Token, exit: &Exit) {
         if Self::holds(check) {
-            check.state.values.give_back(&token, &check.state.limits, exit.now);
+            check.state.values.give_back(token, &check.state.limits, exit.now);
         }
     }
 

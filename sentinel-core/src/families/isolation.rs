@@ -219,7 +219,7 @@ impl Checks for Isolation {
     }
 
     #[inline(always)]
-    fn release(check: &Check<Self>, token: Token, exit: &Exit) {
+    fn release(check: &Check<Self>, token: &Token, exit: &Exit) {
         let Some(gauge) = token.gauge(check) else { return };
         let next = check.state.finder.as_ref().and_then(|finder| finder.learn(exit, gauge));
         gauge.release(exit.count, exit.now);

@@ -35,6 +35,15 @@ impl Pooled {
         stages.holds.then_some(self)
     }
 
+    /// Gives the place back, from which everything was taken.
+    #[inline]
+    pub(crate) fn put_back(mut self) {
+        if let Some(tokens) = self.0.take() {
+            debug_assert!(tokens.is_empty(), "{tokens:?}");
+            keep(tokens);
+        }
+    }
+
     /// What was taken, to add to or to take from.
     #[inline]
     pub(crate) fn tokens(&mut self) -> &mut Tokens {
@@ -47,10 +56,15 @@ impl Drop for Pooled {
     fn drop(&mut self) {
         if let Some(mut tokens) = self.0.take() {
             tokens.clear();
-            // Where the thread is ending, it is freed.
-            let _ = POOL.try_with(|pool| pool.push(tokens));
+            keep(tokens);
         }
     }
+}
+
+#[inline]
+fn keep(tokens: Box<Tokens>) {
+    // Where the thread is ending, it is freed.
+    let _ = POOL.try_with(|pool| pool.push(tokens));
 }
 
 impl fmt::Debug for Pooled {

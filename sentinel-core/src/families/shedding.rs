@@ -128,7 +128,7 @@ impl Checks for Shedding {
     fn undo(_check: &Check<Self>, _token: (), _call: &Call<'_>, _now: u64) {}
 
     #[inline(always)]
-    fn release(check: &Check<Self>, _token: (), exit: &Exit) {
+    fn release(check: &Check<Self>, _token: &(), exit: &Exit) {
         let (window, count) = (&check.state.window, exit.count.into());
         match exit.outcome {
             Outcome::Ok => window.succeed(count),

@@ -179,7 +179,9 @@ impl Checks for System {
                 _ => Step::Pass,
             },
             Shared::Bbr(bbr) => {
-                if let Some((name, threshold)) = metric.signal() {
+                if bbr.is_due(now)
+                    && let Some((name, threshold)) = metric.signal()
+                {
                     let is_share = name == SignalName::CpuUsage;
                     bbr.follow(now, inbound, (signals.signal(name), threshold), is_share);
                 }
@@ -199,7 +201,7 @@ impl Checks for System {
     }
 
     #[inline(always)]
-    fn release(check: &Check<Self>, token: Token, exit: &Exit) {
+    fn release(check: &Check<Self>, token: &Token, exit: &Exit) {
         if let Token::InFlight = token {
             check.rule.shared.give_back(exit.count, exit.now);
         }

@@ -49,6 +49,18 @@ impl<F: Checks> Taken<F> {
         }
     }
 
+    /// Shows everything, what was taken last first, and forgets it. What is only shown stays where it is.
+    #[inline(always)]
+    pub(super) fn give_all(&mut self, mut give: impl FnMut(u16, &F::Token)) {
+        if !self.more.is_empty() {
+            self.take_more(&mut |rule, token| give(rule, &token));
+        }
+        if let Some(token) = &self.first {
+            give(self.rule, token);
+            self.first = None;
+        }
+    }
+
     #[inline(never)]
     fn take_more(&mut self, take: &mut impl FnMut(u16, F::Token)) {
         while let Some((rule, token)) = self.more.pop() {

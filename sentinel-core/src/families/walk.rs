@@ -167,7 +167,7 @@ pub(crate) fn release<F: Checks>(checks: &[Check<F>], held: &mut Taken<F>, exit:
     if !F::HOLDS {
         return held.clear();
     }
-    held.take_all(|index, token| {
+    held.give_all(|index, token| {
         if let Some(check) = checks.get(usize::from(index)) {
             F::release(check, token, exit);
         }

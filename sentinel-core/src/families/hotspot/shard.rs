@@ -73,13 +73,15 @@ impl Shard {
     pub(super) fn take(&mut self, ask: &Ask<'_>, limits: &Limits) -> Result<(Token, u64), Refusal> {
         match self.known.with(ask.key, |value| value.take(ask, &limits.law, ask.limit)) {
             Some(answer) => answer,
-            None => self.admit(ask, limits),
+            None => self.admit(*ask, limits),
         }
     }
 
     /// Makes a value known that is not, if it finds room.
+    // By value, so that the others need not have it in memory.
     #[cold]
-    fn admit(&mut self, ask: &Ask<'_>, limits: &Limits) -> Result<(Token, u64), Refusal> {
+    fn admit(&mut self, ask: Ask<'_>, limits: &Limits) -> Result<(Token, u64), Refusal> {
+        let ask = &ask;
         if !self.sharing.contains_key(&ask.key) {
             self.last = self.last.wrapping_add(1).max(SHARED + 1);
             let mut value = Value::new(ask.key, self.last);

@@ -49,13 +49,12 @@ pub struct SheddingParams {
 impl SheddingParams {
     /// The share of calls to shed after so many were asked for and went well.
     pub(super) fn share(&self, asked: u64, good: u64) -> f64 {
-        if asked < self.min_request_amount.into() {
+        // As mostly: `k` is at least 1.
+        if good == asked || asked < self.min_request_amount.into() {
             return 0.0;
         }
         let (asked, good) = (asked as f64, good as f64);
-        let excess = asked - self.k * good;
-        // As mostly, without a division.
-        if excess <= 0.0 { 0.0 } else { (excess / (asked + 1.0)).min(self.max_share) }
+        ((asked - self.k * good) / (asked + 1.0)).min(self.max_share)
     }
 }
 

@@ -111,16 +111,15 @@ impl Bbr {
         }
     }
 
-    /// Brings the limit up to date, once in each step.
+    /// Whether the limit is to be brought up to date, as once in each step.
     #[inline]
-    pub(super) fn follow(&self, now: u64, node: &Node, (signal, threshold): (&Signal, f64), is_share: bool) {
-        if !self.due.is_ahead(now) {
-            self.advance(now, node, (signal, threshold), is_share);
-        }
+    pub(super) fn is_due(&self, now: u64) -> bool {
+        !self.due.is_ahead(now)
     }
 
+    /// Brings the limit up to date.
     #[cold]
-    fn advance(&self, now: u64, node: &Node, (signal, threshold): (&Signal, f64), is_share: bool) {
+    pub(super) fn follow(&self, now: u64, node: &Node, (signal, threshold): (&Signal, f64), is_share: bool) {
         let Some(mut learner) = self.learner.try_lock() else { return };
         let Learner { law, step, ended, readings } = &mut *learner;
         let (this, ended_now, readings_now) = (now / STEP, Ended::of(node), signal.readings());
