@@ -16,12 +16,13 @@ fn every_scenario_goes_as_expected_and_has_a_line() {
     let out = text(&output.stdout);
     assert!(output.status.success(), "{out}\n{}", text(&output.stderr));
     let lines: Vec<&str> = out.lines().collect();
-    let names = ["flow", "isolation", "breaker", "hotspot", "system", "adaptive", "shedding", "authority", "storm"];
+    let names =
+        ["flow", "isolation", "breaker", "hotspot", "system", "adaptive", "shedding", "authority", "backends", "storm"];
     assert_eq!(lines.len(), names.len() + 1, "{out}");
     for (name, line) in names.into_iter().zip(&lines) {
         assert!(line.starts_with(name) && line.contains(" as expected ("), "{line}");
     }
-    assert!(lines.last().is_some_and(|line| line.starts_with("all 9 scenarios went as expected")), "{out}");
+    assert!(lines.last().is_some_and(|line| line.starts_with("all 10 scenarios went as expected")), "{out}");
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! Short scenarios, one for each family of rules: what is protected, what is done to it, what came of that, and whether
-//! it is what was to be expected.
+//! Short scenarios, one for each family of rules and one for the components of clients: what is protected, what is done
+//! to it, what came of that, and whether it is what was to be expected.
 
 mod adaptive;
 mod authority;
+mod backends;
 mod breaker;
 mod burn;
 mod dependency;
@@ -52,6 +53,8 @@ pub(crate) enum Scenario {
     Shedding,
     /// Who may call.
     Authority,
+    /// Several backends behind this service, of which one fails, and then all.
+    Backends,
     /// All of it at once.
     Storm,
     /// Every one, one after the other, with a line each.
@@ -120,6 +123,7 @@ impl Scenario {
                 Self::Adaptive => adaptive::perform(report).await,
                 Self::Shedding => shedding::perform(report).await,
                 Self::Authority => authority::perform(report).await,
+                Self::Backends => backends::perform(report).await,
                 Self::Storm => storm::perform(report).await,
                 Self::All => Ok(()),
             }
