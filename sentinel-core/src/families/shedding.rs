@@ -117,7 +117,7 @@ impl Checks for Shedding {
         let (asked, good) = window.read(now);
         let share = params.share(asked, good);
         if share > 0.0 && dice.roll() < share {
-            window.fail(call.permits().into());
+            window.fail(now, call.permits().into());
             let observed = good as f64 / asked as f64;
             return Step::Block(Cause { observed, threshold: 1.0 / params.k, retry_after: window.bucket() });
         }
@@ -131,8 +131,8 @@ impl Checks for Shedding {
     fn release(check: &Check<Self>, _token: &(), exit: &Exit) {
         let (window, count) = (&check.state.window, exit.count.into());
         match exit.outcome {
-            Outcome::Ok => window.succeed(count),
-            Outcome::Error => window.fail(count),
+            Outcome::Ok => window.succeed(exit.now, count),
+            Outcome::Error => window.fail(exit.now, count),
             Outcome::Ignored => {}
         }
     }

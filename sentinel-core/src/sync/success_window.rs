@@ -65,12 +65,10 @@ impl SuccessWindow {
     ///
     /// # Cost
     ///
-    /// Five loads; the first reader in each bucket takes a lock, for which nobody waits.
+    /// Five loads; whoever comes first in each bucket takes a lock, for which nobody waits.
     #[inline]
     pub(crate) fn read(&self, now: u64) -> (u64, u64) {
-        if now >= self.until.load(Ordering::Acquire) {
-            self.turn_to(now);
-        }
+        self.look(now);
         let since = |total: &AtomicU64, mark: &AtomicU64| {
             let difference = total.load(Ordering::Relaxed).wrapping_sub(mark.load(Ordering::Relaxed));
             difference.cast_signed().max(0).cast_unsigned()
@@ -79,16 +77,25 @@ impl SuccessWindow {
         (good.saturating_add(since(&self.other, &self.other_before)), good)
     }
 
-    /// Counts what was asked for and went well.
+    /// Counts what was asked for and went well, in the bucket of `now`.
     #[inline]
-    pub(crate) fn succeed(&self, count: u64) {
+    pub(crate) fn succeed(&self, now: u64, count: u64) {
+        self.look(now);
         self.good.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Counts what was asked for and did not go well.
+    /// Counts what was asked for and did not go well, in the bucket of `now`.
     #[inline]
-    pub(crate) fn fail(&self, count: u64) {
+    pub(crate) fn fail(&self, now: u64, count: u64) {
+        self.look(now);
         self.other.fetch_add(count, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn look(&self, now: u64) {
+        if now >= self.until.load(Ordering::Acquire) {
+            self.turn_to(now);
+        }
     }
 
     #[cold]
@@ -117,23 +124,29 @@ mod tests {
 
     use super::SuccessWindow;
 
+    fn advance() -> impl Strategy<Value = u64> {
+        prop_oneof![3 => Just(0_u64), 3 => 1..30_u64, 1 => 30..400_u64]
+    }
+
     proptest! {
         #[test]
         fn it_is_the_sum_of_what_happened_in_its_buckets(
             buckets in 1..6_u32,
-            acts in vec((prop_oneof![3 => Just(0_u64), 3 => 1..30_u64, 1 => 30..400_u64], any::<bool>(), 1..4_u64), 1..120),
+            acts in vec((advance(), any::<bool>(), 1..4_u64, any::<bool>()), 1..120),
         ) {
             let window = SuccessWindow::new(u64::from(buckets) * 10, buckets);
             let mut log: Vec<(u64, bool, u64)> = Vec::new();
             let mut now = 0;
-            for (advance, is_good, count) in acts {
+            for (advance, is_good, count, is_looked_at) in acts {
                 now += advance;
                 let begin = (now / 10 + 1).saturating_sub(buckets.into()) * 10;
                 let within = || log.iter().filter(|(at, ..)| *at >= begin);
                 let asked: u64 = within().map(|(_, _, count)| count).sum();
                 let good: u64 = within().filter(|(_, is_good, _)| *is_good).map(|(_, _, count)| count).sum();
-                prop_assert_eq!(window.read(now), (asked, good));
-                if is_good { window.succeed(count) } else { window.fail(count) }
+                if is_looked_at {
+                    prop_assert_eq!(window.read(now), (asked, good));
+                }
+                if is_good { window.succeed(now, count) } else { window.fail(now, count) }
                 log.push((now, is_good, count));
             }
         }
