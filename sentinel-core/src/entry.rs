@@ -5,13 +5,15 @@ use crate::{
     plan::PlanRef,
     resource::ResourceId,
     statistics::Outcome,
+    unwinding::Begun,
 };
 
 /// An admitted call, while it runs.
 ///
 /// Dropping the entry ends the call: what it holds is given back, and its outcome and response time are recorded. That
 /// is also what happens when a future that owns it is dropped, when the thread unwinds, and on another thread than the
-/// one that entered. A call that ends while its thread unwinds counts as failed.
+/// one that entered. A call that ends while its thread unwinds counts as failed, unless that did so already when it was
+/// admitted.
 #[must_use = "dropping the entry ends the call"]
 pub struct Entry {
     plan: PlanRef,
@@ -20,13 +22,14 @@ pub struct Entry {
     admitted: u64,
     count: u32,
     outcome: Outcome,
+    begun: Begun,
 }
 
 impl Entry {
     /// The entry of a call that is counted already.
     #[inline(always)]
     pub(crate) fn new(plan: PlanRef, held: Option<Pooled>, now: u64, count: u32) -> Self {
-        Self { plan, held, admitted: now, count, outcome: Outcome::Ok }
+        Self { plan, held, admitted: now, count, outcome: Outcome::Ok, begun: Begun::now() }
     }
 
     /// Marks the call as failed.
@@ -93,10 +96,10 @@ impl Entry {
 impl Drop for Entry {
     #[inline(always)]
     fn drop(&mut self) {
-        let Self { plan, held, admitted, count, outcome } = self;
+        let Self { plan, held, admitted, count, outcome, begun } = self;
         let plan = &**plan;
         let now = plan.core.time.now();
-        let outcome = if std::thread::panicking() { Outcome::Error } else { *outcome };
+        let outcome = if begun.is_cut_off() { Outcome::Error } else { *outcome };
         let exit = Exit { now, count: *count, response_time: now.saturating_sub(*admitted), outcome };
         if let Some(mut held) = held.take() {
             if let Some(extension) = &plan.core.extension {

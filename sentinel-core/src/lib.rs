@@ -66,6 +66,7 @@ mod signals;
 mod snapshot;
 mod statistics;
 mod sync;
+mod unwinding;
 
 pub use self::{
     blocked::Blocked,

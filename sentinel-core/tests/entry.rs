@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use sentinel_core::{Call, Decision, FlowRule, ManualClock, Rules, Sentinel, Target};
+use sentinel_core::{Arg, Call, Decision, FlowRule, HotspotRule, IsolationRule, ManualClock, Rules, Sentinel, Target};
 
 fn under(rules: impl IntoIterator<Item = FlowRule>) -> (ManualClock, Sentinel) {
     let clock = ManualClock::new();
@@ -62,6 +62,26 @@ fn a_panic_in_user_code_ends_the_entry_as_failed() {
     }));
     assert!(result.is_err());
     assert_eq!(counts(&sentinel), (1, 0, 1, 1, 0));
+}
+
+#[test]
+fn a_call_of_a_destructor_that_runs_while_the_thread_unwinds_ends_as_it_says() {
+    struct Cleanup<'a>(&'a Sentinel);
+    impl Drop for Cleanup<'_> {
+        fn drop(&mut self) {
+            drop(self.0.enter("r").immediately().expect("no rule"));
+            let work = || Ok::<_, ()>("cleaned");
+            assert_eq!(self.0.enter("r").immediately().expect("no rule").call(work), Ok("cleaned"));
+            self.0.enter("r").immediately().expect("no rule").fail();
+        }
+    }
+    let (_clock, sentinel) = under([]);
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let _cleanup = Cleanup(&sentinel);
+        std::panic::resume_unwind(Box::new("the work panics"));
+    }));
+    assert!(result.is_err());
+    assert_eq!(counts(&sentinel), (3, 0, 3, 1, 0));
 }
 
 #[test]

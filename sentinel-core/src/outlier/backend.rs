@@ -1,7 +1,7 @@
 use std::{fmt, future::Future, sync::Arc};
 
 use super::member::{Member, Stamp};
-use crate::statistics::Outcome;
+use crate::{statistics::Outcome, unwinding::Begun};
 
 /// One of several backends of a client: a handle on what an [`OutlierDetector`](crate::OutlierDetector) knows of it.
 ///
@@ -27,7 +27,7 @@ impl Backend {
     }
 
     /// Begins a call, unless the backend is [ejected](Backend::is_ejected). Where its ejection is over, the call is a probe, and
-    /// until that has ended there is no other.
+    /// until that has ended there is no other, unless it takes longer than the base ejection time.
     ///
     /// # Cost
     ///
@@ -62,7 +62,7 @@ impl Backend {
 
     #[inline]
     fn ticket(&self, stamp: Stamp) -> BackendTicket {
-        BackendTicket { backend: self.clone(), stamp, outcome: None }
+        BackendTicket { backend: self.clone(), stamp, outcome: None, begun: Begun::now() }
     }
 }
 
@@ -74,8 +74,8 @@ impl fmt::Debug for Backend {
 
 /// A call to a backend, while it runs.
 ///
-/// It ends when it is told how, or when it is dropped: as failed while the thread unwinds, and otherwise as cancelled, which
-/// says nothing about the backend. A call counts only for the period in which it began: one that was sent before the
+/// It ends when it is told how, or when it is dropped: as failed while the thread unwinds, if it did not do so already
+/// when the call began, and otherwise as cancelled, which says nothing about the backend. A call counts only for the period in which it began: one that was sent before the
 /// backend was ejected decides nothing after it is back.
 ///
 /// # Cost
@@ -86,6 +86,7 @@ pub struct BackendTicket {
     backend: Backend,
     stamp: Stamp,
     outcome: Option<Outcome>,
+    begun: Begun,
 }
 
 impl BackendTicket {
@@ -141,7 +142,7 @@ impl BackendTicket {
 impl Drop for BackendTicket {
     #[inline]
     fn drop(&mut self) {
-        let dropped = || if std::thread::panicking() { Outcome::Error } else { Outcome::Ignored };
+        let dropped = || if self.begun.is_cut_off() { Outcome::Error } else { Outcome::Ignored };
         self.backend.0.end(self.stamp, self.outcome.unwrap_or_else(dropped));
     }
 }

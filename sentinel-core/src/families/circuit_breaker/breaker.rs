@@ -14,6 +14,7 @@ use crate::{
     families::{Family as _, Params as _},
     rules::{InvalidRules, Report},
     statistics::Outcome,
+    unwinding::Begun,
 };
 
 /// A circuit breaker to use alone: the one behind circuit breaker rules, without an instance, resources and documents.
@@ -96,7 +97,7 @@ impl Breaker {
         match self.circuit.ask(|| self.time.now()) {
             Ok(ticket) => {
                 let started = if self.times_calls { self.time.now() } else { 0 };
-                Ok(BreakerTicket { breaker: self, ticket, started, outcome: None })
+                Ok(BreakerTicket { breaker: self, ticket, started, outcome: None, begun: Begun::now() })
             }
             Err(retry_after) => Err(BreakerRefusal { retry_after }),
         }
@@ -224,14 +225,15 @@ impl fmt::Debug for BreakerBuilder {
 
 /// A call that goes through a breaker.
 ///
-/// It ends when it is told how, or when it is dropped: as failed while the thread unwinds, and otherwise as cancelled, which
-/// tells the breaker nothing, unless it took so long that it counts as slow.
+/// It ends when it is told how, or when it is dropped: as failed while the thread unwinds, if it did not do so already
+/// when the call began, and otherwise as cancelled, which tells the breaker nothing, unless it took so long that it counts as slow.
 #[must_use = "dropping the ticket ends the call as cancelled"]
 pub struct BreakerTicket<'a> {
     breaker: &'a Breaker,
     ticket: Ticket,
     started: u64,
     outcome: Option<Outcome>,
+    begun: Begun,
 }
 
 impl BreakerTicket<'_> {
@@ -264,8 +266,8 @@ impl BreakerTicket<'_> {
 impl Drop for BreakerTicket<'_> {
     #[inline]
     fn drop(&mut self) {
-        let Self { breaker, ticket, started, outcome } = self;
-        let dropped = || if std::thread::panicking() { Outcome::Error } else { Outcome::Ignored };
+        let Self { breaker, ticket, started, outcome, begun } = self;
+        let dropped = || if begun.is_cut_off() { Outcome::Error } else { Outcome::Ignored };
         let outcome = outcome.unwrap_or_else(dropped);
         let mut end = End { now: 0, response_time: 0, outcome };
         if breaker.is_untimed && breaker.circuit.end_well(ticket, end) {

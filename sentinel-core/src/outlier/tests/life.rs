@@ -189,6 +189,36 @@ fn without_its_detector_a_backend_is_never_ejected_and_nothing_is_kept() {
 }
 
 #[test]
+fn a_probe_that_takes_longer_than_the_base_ejection_time_makes_room_for_another() {
+    let (clock, detector) = detector(OutlierConfig::default());
+    let all = backends(&detector, 2);
+    break_down(&all[0]);
+    clock.advance(SECOND * 30);
+    let _slow = all[0].admit().unwrap();
+    clock.advance(SECOND * 29);
+    assert!(all[0].admit().is_none());
+    clock.advance(SECOND);
+    assert!(all[0].admit().is_some());
+}
+
+#[test]
+fn a_ticket_that_is_dropped_within_a_destructor_while_the_thread_unwinds_says_nothing() {
+    struct Cleanup(Backend);
+    impl Drop for Cleanup {
+        fn drop(&mut self) {
+            (0..9).for_each(|_| drop(self.0.begin()));
+        }
+    }
+    let (_clock, detector) = detector(OutlierConfig::default());
+    let all = backends(&detector, 2);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _cleanup = Cleanup(all[0].clone());
+        std::panic::resume_unwind(Box::new("the work panics"));
+    }));
+    assert!(panicked.is_err() && !all[0].is_ejected());
+}
+
+#[test]
 fn who_is_told_may_use_the_detector() {
     let (_, detector) = detector(OutlierConfig::default());
     let all = backends(&detector, 2);

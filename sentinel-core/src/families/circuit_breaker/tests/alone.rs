@@ -44,6 +44,23 @@ fn a_call_that_panics_has_failed() {
 }
 
 #[test]
+fn a_ticket_that_is_dropped_within_a_destructor_while_the_thread_unwinds_is_a_cancelled_call() {
+    struct Cleanup<'a>(&'a Breaker);
+    impl Drop for Cleanup<'_> {
+        fn drop(&mut self) {
+            drop(self.0.try_acquire());
+        }
+    }
+    let (_, breaker) = breaker(fragile());
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let _cleanup = Cleanup(&breaker);
+        std::panic::resume_unwind(Box::new("the work panics"));
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(breaker.state(), Closed);
+}
+
+#[test]
 fn a_future_says_how_it_ended_or_was_cancelled() {
     let (clock, breaker) = breaker(fragile());
     let mut context = Context::from_waker(Waker::noop());
