@@ -55,7 +55,7 @@ pub enum Event<'a> {
         /// For how long.
         duration: Duration,
     },
-    /// A backend is back in service.
+    /// A backend that was ejected is back in service, or not watched any more: an ejection has no other end.
     BackendReturned {
         /// Its name.
         backend: &'a str,

@@ -56,8 +56,9 @@ const SWEPT: usize = 2;
 /// [fresh](Answer::Fresh). Where it is refused or fails, the last good value is returned as [stale](Answer::Stale), with its age
 /// and the trouble. There is no such value when none was stored within the time to live, when the key has been answered
 /// from the past for as long as it may be, or when as many other keys were used since then: then the trouble is the result.
-/// At the bound, the key that was used longest ago makes room; values that are too old go as others come. (The idea is
-/// `stale-if-error` of RFC 5861, without its time in which no call is made: this is no cache.)
+/// Of calls at the same time, the value of the one that ended last is kept, whichever began first. At the bound, the key that
+/// was used longest ago makes room; values that are too old go as others come. (The idea is `stale-if-error` of RFC 5861,
+/// without its time in which no call is made: this is no cache.)
 ///
 /// # Example
 ///

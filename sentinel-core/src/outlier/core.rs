@@ -58,7 +58,7 @@ impl Core {
     }
 
     pub(super) fn clear(&self) {
-        self.backends.lock().clear();
+        self.change(self.backends.lock(), Backends::clear);
     }
 
     pub(super) fn probe(&self, member: &Member, now: u64) -> Option<Stamp> {

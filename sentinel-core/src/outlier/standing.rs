@@ -72,19 +72,23 @@ impl Backends {
     /// Stops watching a backend.
     pub(super) fn forget(&mut self, name: &str, config: &OutlierConfig) {
         if let Some(standing) = self.by_name.remove(name) {
-            self.out -= usize::from(!standing.is_serving());
-            standing.member.come_back();
+            self.release(standing);
             self.keep_share(config);
         }
     }
 
     /// Stops watching anything.
     pub(super) fn clear(&mut self) {
-        self.by_name
-            .values()
-            .filter(|standing| !standing.is_serving())
-            .for_each(|standing| standing.member.come_back());
-        *self = Self::default();
+        std::mem::take(&mut self.by_name).into_values().for_each(|standing| self.release(standing));
+    }
+
+    /// Lets go of a backend: who has a handle on it may call it.
+    fn release(&mut self, mut standing: Standing) {
+        if !standing.is_serving() {
+            let change = standing.come_back();
+            self.changes.push(change);
+            self.out -= 1;
+        }
     }
 
     /// Begins a call to a backend that is not in service: a probe, if it is time for one.

@@ -34,6 +34,20 @@ fn poll<F: Future>(future: F) -> Poll<F::Output> {
 }
 
 #[test]
+fn of_calls_at_the_same_time_the_one_that_ended_last_is_kept() {
+    let (sentinel, (_clock, fallback)) = (sentinel(9.0), fallback(FallbackConfig::default()));
+    let store = |value, meanwhile: &dyn Fn()| {
+        let work = || {
+            meanwhile();
+            Ok::<u32, NoRoute>(value)
+        };
+        assert!(matches!(fallback.call("a".into(), enter(&sentinel), work), Ok(Answer::Fresh(_))));
+    };
+    store(1, &|| store(2, &|| {}));
+    assert_eq!(fallback.get("a").map(|kept| *kept.value), Some(1));
+}
+
+#[test]
 fn a_good_call_has_a_fresh_answer_which_is_the_stale_one_of_a_bad_call() {
     let (sentinel, (clock, fallback)) = (sentinel(2.0), fallback(FallbackConfig::default()));
     let call = |result: Result<u32, NoRoute>| fallback.call("a".into(), enter(&sentinel), || result);

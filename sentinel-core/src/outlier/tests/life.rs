@@ -150,7 +150,8 @@ fn forgetting_backends_keeps_the_share_of_those_that_are_left() {
     detector.forget("10.0.0.3");
     detector.forget("10.0.0.0");
     assert!(ejected(&all).is_empty(), "none of one");
-    assert_eq!(*told.lock(), ["10.0.0.0 returned", "10.0.0.2 returned"]);
+    let returned = ["10.0.0.0 returned", "10.0.0.1 returned", "10.0.0.2 returned"];
+    assert_eq!(*told.lock(), returned, "the forgotten one too: every ejection has an end");
 }
 
 #[test]
@@ -176,10 +177,12 @@ fn without_its_detector_a_backend_is_never_ejected_and_nothing_is_kept() {
     let all = backends(&detector, 2);
     break_down(&all[0]);
     let core = Arc::downgrade(detector.core());
+    let (_subscription, told) = listen(&detector);
     drop(detector.clone());
     assert!(all[0].is_ejected());
     drop(detector);
     assert!(!all[0].is_ejected());
+    assert_eq!(*told.lock(), ["10.0.0.0 returned"]);
     report(&all[0], 100, 100);
     clock.advance(SECOND * 100);
     report(&all[0], 100, 100);
