@@ -67,8 +67,8 @@ pub struct BreakerParams {
     /// How many probes have to end well before it closes; from 1 to 1,000, default 1. No more than are still needed are let
     /// through at a time. Document: `probes`.
     pub probes: u32,
-    /// After how long a probe that has not ended makes room for another one; from 1 ms to 7 days, default as long as it was
-    /// open. Document: `probeTimeoutMs`.
+    /// After how long a probe that has not ended decides nothing any more, and makes room for another one; from 1 ms to 7 days,
+    /// default as long as it was open. It has to be longer than good calls take. Document: `probeTimeoutMs`.
     pub probe_timeout: Option<Duration>,
     /// How long it takes after the probes until all calls are let through again: a tenth of them at first, then ever more;
     /// at most 7 days, default 0: all at once. Document: `recoveryMs`.
@@ -371,17 +371,12 @@ mod wire {
             ("forcedOpen", BreakerControl::ForcedOpen),
             ("forcedClosed", BreakerControl::ForcedClosed),
         ];
-        let retry_growth = fields.number("retryGrowth").unwrap_or(1.0);
-        let max_retry_timeout = fields.millis("maxRetryTimeoutMs");
-        if retry_growth == 1.0 {
-            fields.unused("maxRetryTimeoutMs", "a retryGrowth above 1");
-        }
         BreakerParams {
             window: read_window(fields),
             min_request_amount: fields.small("minRequestAmount").unwrap_or(DEFAULT_MIN_REQUESTS),
             retry_timeout: fields.millis("retryTimeoutMs").unwrap_or(DEFAULT_RETRY),
-            retry_growth,
-            max_retry_timeout,
+            retry_growth: fields.number("retryGrowth").unwrap_or(1.0),
+            max_retry_timeout: fields.millis("maxRetryTimeoutMs"),
             retry_jitter: fields.number("retryJitter").unwrap_or(0.0),
             probes: fields.small("probes").unwrap_or(1),
             probe_timeout: fields.millis("probeTimeoutMs"),

@@ -113,7 +113,6 @@ fn a_field_that_means_nothing_beside_the_others_is_a_warning() {
         "`buckets` means nothing without a window in time, which windowCalls replaces",
         "`intervalMs` means nothing without a window in time, which windowCalls replaces",
         "`maxResponseTimeMs` means nothing without the strategy slowRequestRatio",
-        "`maxRetryTimeoutMs` means nothing without a retryGrowth above 1",
         "unknown field `retryTimeout`, did you mean `retryTimeoutMs`?",
     ];
     assert_eq!(warnings, expected.map(|warning| format!("circuitBreaker rule 1 for `r`: {warning}")));
