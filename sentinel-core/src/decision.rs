@@ -12,7 +12,7 @@ use crate::{
     blocked::Blocked,
     call::{Call, OwnedCall},
     entry::Entry,
-    families::{Cause, Describe, Halt, Pooled, Resume, SOON, Turn},
+    families::{Cause, Halt, Pooled, Resume, SOON, Turn},
     plan::{PlanRef, Reason, Stage, Verdict},
     resource::ResourceId,
 };
@@ -117,13 +117,16 @@ struct Waiting {
     /// The place in a queue, if it waits in one.
     turn: Option<Arc<dyn Turn>>,
     call: OwnedCall,
+    /// Keeps the resource from being given up.
+    _open: Arc<()>,
 }
 
 impl Reservation {
     pub(crate) fn new(plan: PlanRef, taken: Pooled, now: u64, family: u16, halt: Halt, call: &Call<'_>) -> Self {
         let Halt { rule, delay, turn } = halt;
         let (due, at) = (now.saturating_add(delay), Stage { family, rule });
-        Self(Box::new(Waiting { plan, taken, due, at, turn, call: call.into() }))
+        let open = Arc::clone(&plan.core.reservations);
+        Self(Box::new(Waiting { plan, taken, due, at, turn, call: call.into(), _open: open }))
     }
 
     /// How long to wait from now on; in a queue, at most.
@@ -194,12 +197,11 @@ impl Reservation {
     /// The reservation as a refusal, for callers that do not wait.
     #[cold]
     fn refuse(mut self) -> Blocked {
-        let Waiting { plan, due, at, turn, .. } = &*self.0;
+        let Waiting { plan, taken, due, at, turn, call, .. } = &mut *self.0;
         let now = plan.core.time.now();
-        let threshold = plan.stages.rule(*at).map_or(0.0, Describe::threshold);
+        let (observed, threshold) = call.with(|call| plan.stages.seen(*at, taken.tokens(), call));
         let retry_after = if turn.is_some() { SOON } else { due.saturating_sub(now) };
-        let cause = Cause { observed: threshold, threshold, retry_after };
-        let reason = Reason { at: *at, cause };
+        let reason = Reason { at: *at, cause: Cause { observed, threshold, retry_after } };
         self.0.block(now, reason)
     }
 }

@@ -26,7 +26,7 @@ pub(crate) use self::{
     pool::Pooled,
     shortcut::{AtOnce, Shortcut, alone},
     taken::Taken,
-    walk::{Cause, Exit, Halt, Resume, SOON, Step, Turn, Walk, after, release, resume, undo, walk},
+    walk::{Cause, Exit, Halt, Resume, SOON, Step, Turn, Walk, after, release, resume, seen, undo, walk},
 };
 
 /// Lists the families in the order in which a call meets them, and writes what has a field for each of them.
@@ -128,8 +128,8 @@ macro_rules! families {
             }
 
             /// Whether the rules on this resource are the same in both.
-            pub(crate) fn agrees_on(&self, other: &Self, resource: Option<&str>) -> bool {
-                true $(&& self.$name.agrees_on(&other.$name, resource))+
+            pub(crate) fn agrees_on(&self, other: &Self, choice: $crate::rules::Choice<'_>) -> bool {
+                true $(&& self.$name.agrees_on(&other.$name, choice))+
             }
 
             /// Whether a rule names this resource.
@@ -143,22 +143,24 @@ macro_rules! families {
                 false $(|| self.$name.reads_signals())+
             }
 
-            /// Which patterns a name matches: names with the same answer have the same rules. No name matches all.
-            pub(crate) fn matching(&self, resource: Option<&str>) -> Vec<(usize, usize)> {
+            /// Which rules are chosen by pattern or by default: where the answer is the same, so are these rules.
+            pub(crate) fn matching(&self, choice: $crate::rules::Choice<'_>) -> Vec<(usize, usize)> {
                 let mut all = Vec::new();
                 let mut family = 0;
                 $(
-                    all.extend(self.$name.matching(resource).into_iter().map(|index| (family, index)));
+                    all.extend(self.$name.matching(choice).into_iter().map(|index| (family, index)));
                     family += 1;
                 )+
                 let _ = family;
                 all
             }
 
-            /// The name of the first rule that is in force on a resource.
-            pub(crate) fn first_rule(&self, resource: Option<&str>) -> Option<std::sync::Arc<str>> {
+            /// The name of the first rule that is chosen for a resource, those for all inbound traffic left out.
+            pub(crate) fn first_rule(&self, choice: $crate::rules::Choice<'_>) -> Option<std::sync::Arc<str>> {
                 $(
-                    if let Some(rule) = self.$name.rules(resource).first() {
+                    if !<$family as $crate::families::Family>::IS_GLOBAL
+                        && let Some(rule) = self.$name.rules(choice).first()
+                    {
                         return Some(std::sync::Arc::clone(&rule.id));
                     }
                 )+
@@ -167,14 +169,14 @@ macro_rules! families {
 
             pub(crate) fn stages(
                 &self,
-                resource: Option<&str>,
+                choice: $crate::rules::Choice<'_>,
                 previous: Option<&Stages>,
                 around: &$crate::families::Surroundings<'_>,
             ) -> Stages {
                 let mut stages = Stages {
                     shortcut: $crate::families::Shortcut::Walk,
                     holds: around.extended,
-                    $($name: self.$name.checks(resource, previous.map(|p| &*p.$name), around),)+
+                    $($name: self.$name.checks(choice, previous.map(|p| &*p.$name), around),)+
                 };
                 if !around.extended {
                     stages.shortcut = stages.shortcut();
@@ -349,6 +351,24 @@ macro_rules! families {
                 )+
                 let _ = family;
                 $crate::families::Resume::Pass
+            }
+
+            /// What the rule that makes a call wait has seen, of what it admits.
+            pub(crate) fn seen(
+                &self,
+                at: $crate::plan::Stage,
+                taken: &mut Tokens,
+                call: &$crate::call::Call<'_>,
+            ) -> (f64, f64) {
+                let mut family = 0;
+                $(
+                    if at.family == family {
+                        return $crate::families::seen::<$family>(&self.$name, at.rule, &mut taken.$name, call);
+                    }
+                    family += 1;
+                )+
+                let _ = family;
+                (0.0, 0.0)
             }
 
             /// Gives back what was taken, the last family first.

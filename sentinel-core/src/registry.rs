@@ -26,7 +26,7 @@ use crate::{
     families::{Later, Part, Rules, Surroundings, Table},
     plan,
     resource::{Core, Direction, ResourceId, Slot, Target, enter_under},
-    rules::{Changes, InvalidRules, Parts, ReplaceError},
+    rules::{Changes, Choice, InvalidRules, Parts, ReplaceError},
     sentinel::Builder,
     signals::Signals,
     snapshot::{Capacity, ResourceSnapshot, Snapshot},
@@ -40,13 +40,12 @@ const IDLE: Duration = Duration::from_secs(60);
 const CANDIDATES: usize = 16;
 /// How long a search for an idle resource that found none is believed.
 const FULL: Duration = Duration::from_millis(10);
-/// Shared resources that may exist for different combinations of patterns, one of which is for all further ones.
+/// Shared resources that may exist for different combinations of patterns, one of which in each direction is for all further
+/// ones.
 const MAX_SHARED: usize = 256;
-/// The name of the resource that names past the bound share.
-const SHARED: &str = "__other__";
 
-/// Which patterns a name matches.
-type Matching = Vec<(usize, usize)>;
+/// What names have in common that share a resource: the direction of their calls, and which patterns they match.
+type Common = (Direction, Vec<(usize, usize)>);
 type Slots = papaya::HashMap<Arc<str>, Arc<Slot>, RandomState>;
 
 pub(crate) struct Registry {
@@ -61,8 +60,8 @@ pub(crate) struct Registry {
     extension: Option<Arc<Extension>>,
     inbound: Arc<Node>,
     slots: Slots,
-    /// Shared resources by what their names match.
-    shared: papaya::HashMap<Matching, Arc<Slot>, RandomState>,
+    /// Shared resources by what their names have in common.
+    shared: papaya::HashMap<Common, Arc<Slot>, RandomState>,
     /// The rules in force; written under the lock of `state`.
     table: ArcSwap<Table>,
     /// Until when the search for an idle resource is not worth while.
@@ -161,7 +160,7 @@ impl Registry {
         if self.full.is_ahead(now) {
             let table = self.table.load();
             if !table.names(target.name)
-                && let Some(slot) = self.shared_by(&table, target.name)
+                && let Some(slot) = self.shared_by(&table, target)
             {
                 self.overflowed.add(1);
                 return slot;
@@ -189,7 +188,7 @@ impl Registry {
                 return slot;
             }
         }
-        let slot = self.create(&mut state, &table, target, Some(target.name), target.name.into());
+        let slot = self.create(&mut state, &table, target, Choice::Name(target.name), target.name.into());
         self.slots.pin().insert(Arc::clone(&slot.core.name), Arc::clone(&slot));
         if !named {
             state.evictable.push(Arc::clone(&slot));
@@ -206,10 +205,10 @@ impl Registry {
         state: &mut State,
         table: &Table,
         target: Target<'_>,
-        chosen_by: Option<&str>,
+        choice: Choice<'_>,
         name: Arc<str>,
     ) -> Arc<Slot> {
-        let stages = table.stages(chosen_by, None, &self.around(&name, target.direction, &Later::default()));
+        let stages = table.stages(choice, None, &self.around(&name, target.direction, &Later::default()));
         let core = Core {
             number: state.created,
             name,
@@ -218,10 +217,11 @@ impl Registry {
             time: self.time.clone(),
             node: Node::new(self.buckets_per_second),
             inbound: (target.direction == Direction::Inbound).then(|| Arc::clone(&self.inbound)),
+            reservations: Arc::default(),
             extension: self.extension.clone(),
         };
         state.created += 1;
-        Arc::new(Slot::new(core, chosen_by, stages))
+        Arc::new(Slot::new(core, choice, stages))
     }
 
     /// Gives up the resource that was used longest ago, of a few that are idle.
@@ -254,30 +254,35 @@ impl Registry {
         }
     }
 
-    /// The resource that a name past the bound shares with all names that match the same patterns, or, where there are too
-    /// many such resources already, with all others under all patterns.
+    /// The resource that a name past the bound shares with all names of its direction that match the same patterns, or, where
+    /// there are too many such resources already, with all others under all patterns.
     fn shared_slot(&self, state: &mut State, table: &Table, target: Target<'_>) -> Arc<Slot> {
-        if let Some(slot) = self.shared_by(table, target.name) {
+        if let Some(slot) = self.shared_by(table, target) {
             return slot;
         }
         let shared = self.shared.pin();
-        let chosen_by = (shared.len() + 1 < MAX_SHARED).then_some(target.name);
-        let name = match table.first_rule(chosen_by) {
-            _ if chosen_by.is_none() => format!("{SHARED}:*").into(),
-            Some(rule) => format!("{SHARED}:{rule}").into(),
-            None => SHARED.into(),
+        let prefix = match target.direction {
+            Direction::Outbound => "__other__",
+            Direction::Inbound => "__other_inbound__",
         };
-        let slot = self.create(state, table, target, chosen_by, name);
-        shared.insert(table.matching(chosen_by), Arc::clone(&slot));
+        let (choice, name) = if has_room(shared.len()) {
+            let choice = Choice::Like(target.name);
+            let rule = table.first_rule(choice);
+            (choice, rule.map_or_else(|| prefix.into(), |rule| format!("{prefix}:{rule}").into()))
+        } else {
+            (Choice::All, format!("{prefix}:*").into())
+        };
+        let slot = self.create(state, table, target, choice, name);
+        shared.insert((target.direction, table.matching(choice)), Arc::clone(&slot));
         slot
     }
 
     /// The shared resource that is there for a name.
-    fn shared_by(&self, table: &Table, name: &str) -> Option<Arc<Slot>> {
+    fn shared_by(&self, table: &Table, target: Target<'_>) -> Option<Arc<Slot>> {
         let shared = self.shared.pin();
-        let own = shared.get(&table.matching(Some(name)));
-        let slot = match own {
-            None if shared.len() + 1 >= MAX_SHARED => shared.get(&table.matching(None)),
+        let of = |choice| shared.get(&(target.direction, table.matching(choice)));
+        let slot = match of(Choice::Like(target.name)) {
+            None if !has_room(shared.len()) => of(Choice::All),
             own => own,
         };
         slot.map(Arc::clone)
@@ -342,10 +347,9 @@ impl Registry {
     /// Brings every resource under the new rules.
     fn apply(&self, state: &mut State, old: &Table, new: &Table, later: &Later) {
         let replan = |slot: &Slot| {
-            let chosen_by = slot.chosen_by.as_deref();
-            if !new.agrees_on(old, chosen_by) {
+            if !new.agrees_on(old, slot.choice()) {
                 let around = self.around(&slot.core.name, slot.core.direction, later);
-                slot.replan(|before| new.stages(chosen_by, Some(before), &around));
+                slot.replan(|before| new.stages(slot.choice(), Some(before), &around));
             }
         };
         let slots = self.slots.pin();
@@ -358,12 +362,12 @@ impl Registry {
         }
         // The positions of patterns have changed, so the keys have.
         let shared = self.shared.pin();
-        let kept: HashMap<Matching, Arc<Slot>> =
-            shared.values().map(|slot| (new.matching(slot.chosen_by.as_deref()), Arc::clone(slot))).collect();
+        let common = |slot: &Slot| (slot.core.direction, new.matching(slot.choice()));
+        let kept: HashMap<Common, Arc<Slot>> = shared.values().map(|slot| (common(slot), Arc::clone(slot))).collect();
         shared.clear();
-        for (matching, slot) in kept {
+        for (common, slot) in kept {
             replan(&slot);
-            shared.insert(matching, slot);
+            shared.insert(common, slot);
         }
         self.full.set(0);
         plan::sweep();
@@ -386,12 +390,12 @@ impl Registry {
         self.slots.pin().get(resource).map(|slot| slot.snapshot())
     }
 
-    pub(crate) fn id_of(&self, resource: &str) -> Option<ResourceId> {
-        if let Some(slot) = self.slots.pin().get(resource) {
+    pub(crate) fn id_of(&self, target: Target<'_>) -> Option<ResourceId> {
+        if let Some(slot) = self.slots.pin().get(target.name) {
             return Some(slot.core.id());
         }
         let table = self.table.load();
-        let shared = if table.names(resource) { None } else { self.shared_by(&table, resource) };
+        let shared = if table.names(target.name) { None } else { self.shared_by(&table, target) };
         shared.map(|slot| slot.core.id())
     }
 
@@ -422,6 +426,11 @@ impl fmt::Debug for Registry {
     }
 }
 
+/// Whether one more shared resource may exist beside those for all further names.
+fn has_room(shared: usize) -> bool {
+    shared + 2 < MAX_SHARED
+}
+
 /// References to a slot that are not handles: the map's and the list's.
 const KEPT: usize = 2;
 
@@ -430,6 +439,7 @@ fn is_idle(slot: &Arc<Slot>, kept: usize, now: u64) -> bool {
     let node = &slot.core.node;
     Arc::strong_count(slot) <= kept
         && node.in_flight() == 0
+        && !slot.core.has_reservations()
         && now.saturating_sub(node.last_active()) >= saturating_nanos(IDLE)
         && slot.plan().stages.is_idle(now)
 }

@@ -9,6 +9,7 @@ use crate::{
     extension::Extension,
     families::{AtOnce, Exit, Pooled, Stages},
     plan::{Plan, PlanRef, PlanSlot, Reason, Verdict},
+    rules::Choice,
     snapshot::ResourceSnapshot,
     statistics::{Node, Outcome, Traffic},
     sync::flag::Flag,
@@ -186,6 +187,8 @@ pub(crate) struct Core {
     pub(crate) node: Node,
     /// The statistics of all inbound traffic, if this is part of it.
     pub(crate) inbound: Option<Arc<Node>>,
+    /// Reservations hold a reference each; while there is one, the resource is not given up.
+    pub(crate) reservations: Arc<()>,
     /// The checks and observers of the instance, if it has any.
     pub(crate) extension: Option<Arc<Extension>>,
 }
@@ -193,6 +196,11 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn id(&self) -> ResourceId {
         ResourceId(self.number)
+    }
+
+    /// Whether a call waits that will go on under these rules.
+    pub(crate) fn has_reservations(&self) -> bool {
+        Arc::strong_count(&self.reservations) > 1
     }
 
     #[inline(always)]
@@ -227,24 +235,39 @@ fn count_exit(node: &Node, now: u64, permits: u32, response_time: u64, outcome: 
     node.exit(now, permits, response_time, outcome);
 }
 
+/// By what the rules of a resource are chosen, to keep.
+enum Chosen {
+    ByName,
+    /// For one that is shared past the bound: by the first name that it stands for.
+    ByPatterns(Box<str>),
+    All,
+}
+
 /// A resource in the registry.
 pub(crate) struct Slot {
     pub(crate) core: Arc<Core>,
     plan: PlanSlot,
-    /// The name by which rules are chosen: its own, or for a shared resource past the bound the first that it stands for;
-    /// without one, all patterns are in force.
-    pub(crate) chosen_by: Option<Box<str>>,
+    chosen_by: Chosen,
     evicted: Flag,
 }
 
 impl Slot {
-    pub(crate) fn new(core: Core, chosen_by: Option<&str>, stages: Stages) -> Self {
+    pub(crate) fn new(core: Core, choice: Choice<'_>, stages: Stages) -> Self {
         let core = Arc::new(core);
-        Self {
-            plan: PlanSlot::new(Plan::new(Arc::clone(&core), stages)),
-            core,
-            chosen_by: chosen_by.map(Into::into),
-            evicted: Flag::default(),
+        let chosen_by = match choice {
+            Choice::Name(_) => Chosen::ByName,
+            Choice::Like(name) => Chosen::ByPatterns(name.into()),
+            Choice::All => Chosen::All,
+        };
+        Self { plan: PlanSlot::new(Plan::new(Arc::clone(&core), stages)), core, chosen_by, evicted: Flag::default() }
+    }
+
+    /// By what its rules are chosen.
+    pub(crate) fn choice(&self) -> Choice<'_> {
+        match &self.chosen_by {
+            Chosen::ByName => Choice::Name(&self.core.name),
+            Chosen::ByPatterns(name) => Choice::Like(name),
+            Chosen::All => Choice::All,
         }
     }
 
@@ -270,6 +293,8 @@ impl Slot {
         let now = plan.core.time.now();
         let mut taken = Pooled::take();
         let verdict = plan.walk(call, now, taken.tokens());
+        // What is not seen in the rules: that it will go on under them.
+        let _open = matches!(verdict, Verdict::Wait { .. }).then(|| Arc::clone(&self.core.reservations));
         Flag::settle();
         if self.evicted.is_set() {
             plan.undo(taken.tokens(), call, now);

@@ -18,7 +18,7 @@ mod unique;
 #[cfg(feature = "json")]
 pub use self::document::Parsed;
 pub(crate) use self::{
-    compiled::{Compiled, FamilyTable, compile_family},
+    compiled::{Choice, Compiled, FamilyTable, compile_family},
     invalid::{Report, validate_family},
     set::Parts,
 };

@@ -78,8 +78,8 @@ impl Sentinel {
 
     /// What tells the resource of this name from every other one, if it exists; past the
     /// [bound](Builder::max_resources), what tells the one that the name shares.
-    pub fn resource_id(&self, name: &str) -> Option<ResourceId> {
-        self.0.id_of(name)
+    pub fn resource_id<'a>(&self, target: impl Into<Target<'a>>) -> Option<ResourceId> {
+        self.0.id_of(target.into())
     }
 
     /// The rules: to put in force, to read, to clear.
@@ -147,10 +147,10 @@ impl Builder {
     ///
     /// At the bound, the idle resource that was used longest ago makes room for a new one. Idle means: no handle on it,
     /// no call inside, none for a minute, and no rule (also by pattern) that would forget something. Where none is
-    /// idle, the new name shares the statistics and the rules of one resource with all names that match the same
-    /// patterns: `__other__`, or `__other__:` and the name of the first rule whose pattern matches. There are at most 256 of
-    /// these; further combinations of patterns share `__other__:*`, under all patterns. Resources that a rule names always
-    /// find room.
+    /// idle, the new name shares the statistics and the rules of one resource with all names of its direction that match the
+    /// same patterns: `__other__`, or `__other__:` and the name of the first rule that is in force there; with inbound calls
+    /// `__other_inbound__`. There are at most 256 of these; further combinations of patterns share `__other__:*`, under all
+    /// patterns. Resources that a rule names always find room.
     #[must_use]
     pub fn max_resources(mut self, max: usize) -> Self {
         self.max_resources = max;

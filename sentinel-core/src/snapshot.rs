@@ -63,7 +63,7 @@ pub struct RuleSnapshot {
     pub threshold: f64,
     /// Whether the rule only watches.
     pub dry_run: bool,
-    /// In a dry run: the permits that the rule would have refused since it was loaded.
+    /// In a dry run: the permits that the rule would have refused, or kept waiting in its queue, since it was loaded.
     pub would_block: u64,
     /// For circuit breakers: the numbers of the breaker.
     #[cfg_attr(feature = "json", serde(skip_serializing_if = "Option::is_none"))]

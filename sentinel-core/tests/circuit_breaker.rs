@@ -319,6 +319,39 @@ fn a_default_rule_gives_each_resource_a_breaker_of_its_own() {
     assert_eq!(told.lock().expect("no panic")[0].resource, "a");
 }
 
+#[test]
+fn a_rule_that_is_disabled_is_as_if_it_were_not_there_and_one_that_is_forced_closed_keeps_the_default_out() {
+    let own = || BreakerRule::error_count("r", 100).id("own");
+    let (_, sentinel) = instance([fragile("*").id("default"), own().disabled()]);
+    fail(&sentinel, "r");
+    assert_eq!(refusal(&sentinel, "r").rule_id(), "default");
+    replace(&sentinel, [fragile("*").id("default"), own().state(BreakerControl::ForcedClosed)]);
+    (0..9).for_each(|_| fail(&sentinel, "r"));
+}
+
+#[test]
+fn without_names_a_rule_keeps_its_state_when_another_one_of_its_resource_goes() {
+    let rules = || [BreakerRule::slow_ratio("r", ms(100), 0.5), BreakerRule::error_count("r", 1).min_request_amount(1)];
+    let (_, sentinel) = instance(rules());
+    fail(&sentinel, "r");
+    assert_eq!(states(&sentinel, "r"), [Closed, Open]);
+    replace(&sentinel, rules().into_iter().skip(1));
+    assert_eq!(states(&sentinel, "r"), [Open]);
+    replace(&sentinel, rules());
+    assert_eq!(states(&sentinel, "r"), [Closed, Open], "nor when it is back");
+}
+
+#[test]
+fn without_names_a_rule_does_not_take_over_the_state_of_another_one_that_goes() {
+    let patient = || BreakerRule::error_count("r", 1_000).min_request_amount(1_000);
+    let (_, sentinel) = instance([BreakerRule::error_count("r", 1).min_request_amount(1), patient()]);
+    fail(&sentinel, "r");
+    assert_eq!(states(&sentinel, "r"), [Open, Closed]);
+    replace(&sentinel, [patient()]);
+    assert_eq!(states(&sentinel, "r"), [Closed]);
+    succeed(&sentinel, "r");
+}
+
 #[cfg(feature = "regex")]
 #[test]
 fn a_pattern_gives_each_resource_a_breaker_of_its_own() {

@@ -221,6 +221,43 @@ fn who_does_not_wait_is_blocked_with_the_wait_as_retry_after() {
 }
 
 #[test]
+fn who_does_not_wait_is_told_what_was_seen_and_the_threshold_in_force_for_him() {
+    let (_clock, sentinel) = under([]);
+    let refusal = |rules, args: &[Arg<'_>], calls: &[u32]| {
+        sentinel.rules().replace("test", rules).expect("the rules are valid");
+        let enter = |count: &u32| sentinel.enter_with("r", &Call::new().args(args).count(*count)).immediately();
+        let (last, before) = calls.split_last().expect("one at least");
+        let _inside: Vec<_> = before.iter().map(|count| enter(count).expect("there is room")).collect();
+        let refused = enter(last).expect_err("it would have to wait");
+        (refused.observed(), refused.threshold(), refused.to_string())
+    };
+    let second = Duration::from_secs(1);
+    let queue = Rules::new().isolation([IsolationRule::new("r", 3).queue(2, second).id("queue")]);
+    let (observed, threshold, text) = refusal(queue, &[], &[1, 3]);
+    assert_eq!((observed, threshold), (1.0, 3.0));
+    assert!(text.contains("1 of 3 in flight"), "{text}");
+    let hot = HotspotRule::new("r", 0, 1_000).throttle(second).value("x", 2).id("hot");
+    let (observed, threshold, text) = refusal(Rules::new().hotspot([hot]), &["x".into()], &[1, 1]);
+    assert_eq!((observed, threshold), (2.0, 2.0));
+    assert!(text.contains("2 of 2 for this value"), "{text}");
+}
+
+#[test]
+fn a_prioritised_call_that_does_not_borrow_is_told_what_is_used() {
+    let (_clock, sentinel) = under([FlowRule::new("r", 5.0)]);
+    drop(sentinel.enter_with("r", &Call::new().count(4)).immediately().expect("five are free"));
+    let mut decision = sentinel.enter_with("r", &Call::new().count(2).prioritized());
+    for _ in 0..9 {
+        match decision {
+            Decision::Wait(_) => break,
+            _ => decision = sentinel.enter_with("r", &Call::new().count(2).prioritized()),
+        }
+    }
+    let refused = decision.immediately().expect_err("four are used");
+    assert_eq!((refused.observed(), refused.threshold()), (4.0, 5.0));
+}
+
+#[test]
 fn a_refusal_says_what_was_seen_and_when_to_come_again() {
     let (clock, sentinel) = under([FlowRule::new("r", 2.0).id("two")]);
     drop(sentinel.enter("r").immediately());

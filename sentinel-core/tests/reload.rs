@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use sentinel_core::{Decision, Event, FlowRule, ManualClock, ReplaceError, Rules, Sentinel};
+use sentinel_core::{Decision, Event, FlowRule, IsolationRule, ManualClock, ReplaceError, Rules, Sentinel};
 
 fn instance() -> (ManualClock, Sentinel) {
     let clock = ManualClock::new();
@@ -42,6 +42,66 @@ fn names_that_are_made_are_unique_so_equal_rules_are_unchanged() {
     let snapshot = sentinel.resource("a").snapshot();
     let ids: Vec<_> = snapshot.rules.iter().map(|rule| &*rule.id).collect();
     assert_eq!(ids, ["flow:a#0", "flow:a#2"]);
+}
+
+/// The names of the rules in force on `r`, each with its threshold.
+fn in_force(sentinel: &Sentinel) -> Vec<(String, f64)> {
+    let rules = sentinel.snapshot_of("r").expect("it was entered").rules;
+    rules.iter().map(|rule| (rule.id.to_string(), rule.threshold)).collect()
+}
+
+#[test]
+fn rules_without_a_name_are_found_again_by_what_they_say() {
+    let (_clock, sentinel) = instance();
+    let rule = |permits: f64, minutes: u64| FlowRule::new("r", permits).per(Duration::from_secs(60 * minutes));
+    let known = |id: &str, threshold| (id.to_owned(), threshold);
+    put(&sentinel, [rule(5.0, 1), rule(6.0, 2), rule(7.0, 3)]);
+    assert_eq!(admitted(&sentinel, 3), 3);
+
+    put(&sentinel, [rule(7.0, 3), rule(6.0, 2)]);
+    assert_eq!(
+        in_force(&sentinel),
+        [known("flow:r#2", 7.0), known("flow:r#1", 6.0)],
+        "one is gone, two changed places"
+    );
+    assert_eq!(admitted(&sentinel, 9), 3, "and six have had three");
+
+    put(&sentinel, [rule(9.0, 2), rule(8.0, 5), rule(7.0, 3)]);
+    let expected = [known("flow:r#1", 9.0), known("flow:r#0", 8.0), known("flow:r#2", 7.0)];
+    assert_eq!(in_force(&sentinel), expected, "one is changed, one is new");
+    assert_eq!(admitted(&sentinel, 9), 1, "seven have had six");
+
+    let named = rule(7.0, 3).id("flow:r#1");
+    let changes = sentinel.rules().replace("code", Rules::new().flow([rule(9.0, 2), named])).expect("valid");
+    assert_eq!((changes.added, changes.changed, changes.removed, changes.unchanged), (0, 2, 1, 0));
+    assert_eq!(
+        in_force(&sentinel),
+        [known("flow:r#0", 9.0), known("flow:r#1", 7.0)],
+        "a name that is given goes first"
+    );
+}
+
+#[test]
+fn more_rules_on_a_resource_than_a_call_can_be_led_through_are_refused() {
+    let (_clock, sentinel) = instance();
+    let rules = |count| Rules::new().isolation(vec![IsolationRule::new("r", 7); count]);
+    let refused = sentinel.rules().replace("code", rules(65_535)).expect_err("too many");
+    let ReplaceError::TooMany { family, resource, count } = &refused else { panic!("{refused}") };
+    assert_eq!((*family, &**resource, *count), ("isolation", "r", 65_535));
+    assert_eq!(
+        refused.to_string(),
+        "65535 isolation rules are about `r`, patterns and default rules included: 65534 at most may be"
+    );
+    assert!(sentinel.rules().get("code").is_none(), "nothing changes");
+
+    sentinel.rules().replace("code", rules(65_534)).expect("valid");
+    let inside: Vec<_> = (0..9).map_while(|_| sentinel.enter("r").immediately().ok()).collect();
+    assert_eq!(inside.len(), 7);
+    drop(inside);
+    let one_more = sentinel.rules().replace("more", Rules::new().isolation([IsolationRule::new("*", 1)]));
+    assert!(matches!(one_more, Err(ReplaceError::TooMany { .. })), "of all sources together");
+    let inside: Vec<_> = (0..9).map_while(|_| sentinel.enter("r").immediately().ok()).collect();
+    assert_eq!(inside.len(), 7, "no permit was lost");
 }
 
 #[test]

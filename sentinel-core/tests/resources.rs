@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use sentinel_core::{BuildError, Direction, Event, FlowRule, Kind, ManualClock, Rules, Sentinel, Target};
+use sentinel_core::{
+    BuildError, Decision, Direction, Event, FlowRule, IsolationRule, Kind, ManualClock, Rules, Sentinel, SystemRule,
+    Target,
+};
 
 fn bounded(max: usize) -> (ManualClock, Sentinel) {
     let clock = ManualClock::new();
@@ -16,6 +19,10 @@ fn bounded(max: usize) -> (ManualClock, Sentinel) {
 
 fn enter(sentinel: &Sentinel, name: &str) -> bool {
     sentinel.enter(name).immediately().is_ok()
+}
+
+fn inbound(sentinel: &Sentinel, name: &str) -> bool {
+    sentinel.enter(Target::new(name).inbound()).immediately().is_ok()
 }
 
 fn names(sentinel: &Sentinel) -> Vec<String> {
@@ -166,6 +173,67 @@ fn past_the_bound_a_default_rule_holds_on_the_shared_resource() {
     assert_eq!(names(&sentinel), ["__other__:all", "a"]);
 }
 
+#[test]
+fn past_the_bound_calls_that_come_in_stay_inbound_and_those_that_go_out_do_not_become_so() {
+    for outbound_first in [true, false] {
+        let (_clock, sentinel) = bounded(1);
+        sentinel.rules().replace("test", Rules::new().system([SystemRule::in_flight(2)])).expect("valid");
+        assert!(enter(&sentinel, "first"));
+        if outbound_first {
+            assert!(enter(&sentinel, "out"));
+        }
+        let calls = || ["a", "b", "c", "d"].map(|name| sentinel.enter(Target::new(name).inbound()).immediately());
+        let inside = calls();
+        assert_eq!(inside.iter().filter(|call| call.is_ok()).count(), 2, "system rules hold");
+        assert!((0..9).all(|_| enter(&sentinel, "out")), "and not on calls that go out");
+        let inbound = sentinel.snapshot().inbound;
+        assert_eq!((inbound.totals.pass, inbound.totals.block, inbound.in_flight), (2, 2, 2));
+        assert_eq!(names(&sentinel), ["__other__", "__other_inbound__", "first"]);
+        let ids = [Target::new("a"), Target::new("a").inbound()].map(|target| sentinel.resource_id(target));
+        assert!(ids[0].is_some() && ids[1].is_some() && ids[0] != ids[1], "{ids:?}");
+    }
+}
+
+#[test]
+fn a_rule_for_the_first_name_past_the_bound_is_not_one_for_those_that_share_its_resource() {
+    let (_clock, sentinel) = bounded(1);
+    for name in ["a", "first", "second"] {
+        assert!(enter(&sentinel, name));
+    }
+    sentinel.rules().replace("test", Rules::new().flow([FlowRule::new("first", 0.0)])).expect("valid");
+    assert_eq!(["first", "second", "third"].map(|name| enter(&sentinel, name)), [false, true, true]);
+}
+
+#[test]
+fn a_resource_for_which_a_call_waits_is_not_given_up() {
+    let (clock, sentinel) = bounded(1);
+    let rules = Rules::new()
+        .flow([FlowRule::new("*", 1.0).throttle(Duration::from_secs(9))])
+        .isolation([IsolationRule::new("*", 1)]);
+    sentinel.rules().replace("test", rules).expect("valid");
+    assert!(enter(&sentinel, "a"));
+    let Decision::Wait(late) = sentinel.enter("a") else { panic!("the spacing is not over") };
+    clock.advance(Duration::from_secs(600));
+    assert!(enter(&sentinel, "b"), "by the shared resource");
+    assert!(names(&sentinel).contains(&"a".to_owned()));
+    let _inside = late.resume().immediately().expect("its time has come");
+    clock.advance(Duration::from_secs(9));
+    let Decision::Block(refused) = sentinel.enter("a") else { panic!("one is inside") };
+    assert_eq!(refused.family(), "isolation");
+}
+
+#[test]
+fn a_reservation_that_was_dropped_keeps_no_resource() {
+    let (clock, sentinel) = bounded(1);
+    let rules = Rules::new().flow([FlowRule::new("*", 1.0).throttle(Duration::from_secs(9))]);
+    sentinel.rules().replace("test", rules).expect("valid");
+    assert!(enter(&sentinel, "a"));
+    drop(sentinel.enter("a"));
+    clock.advance(Duration::from_secs(600));
+    assert!(enter(&sentinel, "b"));
+    assert_eq!(names(&sentinel), ["b"]);
+}
+
 #[cfg(feature = "regex")]
 mod patterns {
     use super::*;
@@ -217,8 +285,14 @@ mod patterns {
             assert_eq!(sentinel.resource_id(&name), Some(id));
         }
         let names = names(&sentinel);
-        assert_eq!(names.len(), 1 + 256);
+        assert_eq!(names.len(), 1 + 255, "there is room for one more, under all patterns for inbound calls");
         assert!(names.contains(&"__other__:*".to_owned()), "under all patterns");
+        for number in 0..512 {
+            let name = format!("x{number:09b}");
+            assert!(!inbound(&sentinel, &name) || !name.ends_with('1'), "{name}");
+        }
+        let names = self::names(&sentinel);
+        assert!(names.contains(&"__other_inbound__:*".to_owned()) && names.len() == 1 + 256, "{names:?}");
     }
 
     #[test]

@@ -193,12 +193,12 @@ where
     fn enter(&self, sentinel: &Sentinel, request: &mut Request<ReqB>) -> Option<Decision> {
         let head = RequestHead::of(request);
         let decision = (self.resource)(head)?.with(|name| {
-            let entered = head.extensions.get::<Entered>();
-            if entered.is_some_and(|Entered(ids)| sentinel.resource_id(name).is_some_and(|id| ids.contains(&id))) {
-                return None;
-            }
             let target = Target::new(name).kind(self.kind);
             let target = if self.outbound { target } else { target.inbound() };
+            let entered = head.extensions.get::<Entered>();
+            if entered.is_some_and(|Entered(ids)| sentinel.resource_id(target).is_some_and(|id| ids.contains(&id))) {
+                return None;
+            }
             Some((self.call)(head, Enter::new(sentinel, target)))
         })?;
         if !matches!(decision, Decision::Block(_)) {

@@ -320,7 +320,7 @@ async fn past_the_bound_on_resources_a_request_still_enters_once() {
     let once = layer().layer(inner).map_response(|response| response.map(http_body_util::BodyExt::boxed_unsync));
     layer().layer(once).oneshot(request()).await.unwrap();
     assert_eq!(sentinel.snapshot_of(NAME).map(|orders| orders.name), None);
-    assert_eq!(sentinel.snapshot().resource("__other__").unwrap().statistics.totals.pass, 1);
+    assert_eq!(sentinel.snapshot().resource("__other_inbound__").unwrap().statistics.totals.pass, 1);
 }
 
 #[tokio::test]

@@ -64,24 +64,26 @@ const FORGET: u64 = 600_000_000_000;
 ///
 /// # How it decides
 ///
-/// *Closed*, it lets every call through, and each result goes into the window; once there are enough, and their share or
-/// number of bad ones reaches the threshold, it opens. *Open*, it refuses everything until the retry timeout is over; the
-/// next call makes it *half-open*. Then only as many calls go through as good probes are still missing, and only these
-/// decide: a bad one opens it again, and enough good ones close it, with an empty window. A probe that is cancelled, or
-/// refused by a later rule, gives its place back at once, and one that does not end loses it after a while, so it never
-/// stays half-open for want of an answer; what has lost its place decides nothing any more. A result counts only in the period between two changes of state in which its call
-/// was let through: what was on its way before decides nothing. (Nygard, "Release It!", 2007; strategies and names are those
-/// of the Sentinel family, in which any call that ends while half-open decides.)
+/// *Closed*, it lets every call through, and each result goes into the window; once there are enough, and their share
+/// or number of bad ones reaches the threshold, it opens. *Open*, it refuses everything until the retry timeout is
+/// over; the next call makes it *half-open*. Then only as many calls go through as good probes are still missing, and
+/// only these decide: a bad one opens it again, and enough good ones close it, with an empty window. A probe that is
+/// cancelled, or refused by a later rule, gives its place back at once, and one that does not end loses it after a
+/// while, so it never stays half-open for want of an answer; what has lost its place decides nothing any more. A result
+/// counts only in the period between two changes of state in which its call was let through: what was on its way before
+/// decides nothing. (Nygard, "Release It!", 2007; strategies and names are those of the Sentinel family, in which any
+/// call that ends while half-open decides.)
 ///
-/// Calls count, not permits. A call that is [ignored](crate::Entry::ignore), such as one that was cancelled, does not count;
-/// but where slow calls are bad, one that had already taken too long is a slow one. A `probeTimeoutMs` has
-/// to be longer than good calls take: no probe would ever count otherwise, and one at a time is all that goes through.
+/// Calls count, not permits. A call that is [ignored](crate::Entry::ignore), such as one that was cancelled, does not
+/// count; but where slow calls are bad, one that had already taken too long is a slow one. A `probeTimeoutMs` has to be
+/// longer than good calls take: no probe would ever count otherwise, and one at a time is all that goes through.
 ///
 /// # Reloads
 ///
 /// A rule that is changed keeps its state and follows the new values at once. With another strategy or another window, and
 /// when it was forced, it starts anew: closed and empty, or as it is forced. An operator who wants it out of the way
-/// altogether sets `enabled: false`.
+/// sets `state: forcedClosed`. With `enabled: false` the rule is as if it were not there: where a pattern or a default rule
+/// is about the resource too, that one is in force then.
 ///
 /// # Example
 ///
@@ -158,6 +160,10 @@ impl Checks for CircuitBreaker {
         }
         let told = Told { listeners: (*listeners).clone(), resource: Arc::clone(resource), rule: Arc::clone(&rule.id) };
         Arc::new(Circuit::new(params, context.seed(rule), told))
+    }
+
+    fn keeps_state(before: &BreakerParams, after: &BreakerParams) -> bool {
+        after.counts_like(before)
     }
 
     #[inline(always)]

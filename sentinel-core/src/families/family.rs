@@ -69,6 +69,11 @@ pub(crate) trait Checks: Family {
     /// The state of a rule on one resource, taken over from `previous` where it still means the same.
     fn build(rule: &Compiled<Self>, previous: Option<&Check<Self>>, context: &Context<'_, Self>) -> Self::State;
 
+    /// Whether the state of a rule goes on meaning the same when the rule is changed to the other.
+    fn keeps_state(_before: &Self::Params, _after: &Self::Params) -> bool {
+        true
+    }
+
     /// Another resource whose admitted calls the rule has to see.
     fn watched(_rule: &Self::Params) -> Option<&str> {
         None
@@ -103,6 +108,12 @@ pub(crate) trait Checks: Family {
     /// A call that waits in the queue of the rule asks again.
     fn resume(_check: &Check<Self>, _token: &mut Self::Token, _now: u64) -> Resume {
         Resume::Pass
+    }
+
+    /// What a call that has to wait is told if it does not: what was seen, of what is admitted.
+    fn seen(check: &Check<Self>, _token: &Self::Token, _call: &Call<'_>) -> (f64, f64) {
+        let threshold = Self::threshold(check);
+        (threshold, threshold)
     }
 
     /// The admitted call is over; asked only where the family [holds](Checks::HOLDS).
@@ -169,7 +180,7 @@ impl Later {
 
 /// What surrounds the checks of one family.
 pub(crate) struct Context<'a, F: Checks> {
-    /// All rules of the family on this resource.
+    /// All rules of the family on this resource that are no dry runs.
     pub(crate) rules: &'a [Arc<Compiled<F>>],
     pub(crate) around: &'a Surroundings<'a>,
 }
@@ -205,7 +216,6 @@ impl<F: Checks> Check<F> {
 pub(crate) trait Describe {
     fn id(&self) -> &str;
     fn explain(&self, cause: &Cause, f: &mut fmt::Formatter<'_>) -> fmt::Result;
-    fn threshold(&self) -> f64;
     fn interval(&self) -> Option<Duration>;
     fn snapshot(&self, now: u64) -> RuleSnapshot;
 }
@@ -217,10 +227,6 @@ impl<F: Checks> Describe for Check<F> {
 
     fn explain(&self, cause: &Cause, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         F::explain(self, cause, f)
-    }
-
-    fn threshold(&self) -> f64 {
-        F::threshold(self)
     }
 
     fn interval(&self) -> Option<Duration> {

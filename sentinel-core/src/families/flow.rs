@@ -165,6 +165,10 @@ impl Checks for Flow {
         State { applies, limit }
     }
 
+    fn keeps_state(before: &FlowParams, after: &FlowParams) -> bool {
+        before.differs_only_in_thresholds(after)
+    }
+
     fn watched(rule: &FlowParams) -> Option<&str> {
         rule.related_resource.as_deref()
     }
@@ -217,6 +221,14 @@ impl Checks for Flow {
                     window.undo(stamp, u64::from(call.permits()));
                 }
             }
+        }
+    }
+
+    fn seen(check: &Check<Self>, token: &Token, call: &Call<'_>) -> (f64, f64) {
+        match &check.state.limit {
+            Limits::Total(limit) => limit.seen(token),
+            Limits::PerOrigin(origins) => origins.known(call.caller()).seen(token),
+            Limits::Related { .. } | Limits::Watch(_) => (0.0, Self::threshold(check)),
         }
     }
 

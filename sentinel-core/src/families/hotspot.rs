@@ -171,6 +171,10 @@ impl Checks for Hotspot {
         State { limits: Limits::new(params, values.keys()), values }
     }
 
+    fn keeps_state(before: &HotspotParams, after: &HotspotParams) -> bool {
+        after.keeps_state_of(before)
+    }
+
     fn watch(_rule: &Compiled<Self>) -> Option<State> {
         None
     }
@@ -204,6 +208,11 @@ impl Checks for Hotspot {
 
     fn undo(check: &Check<Self>, token: Token, _call: &Call<'_>, now: u64) {
         check.state.values.give_back(&token, &check.state.limits, now);
+    }
+
+    fn seen(check: &Check<Self>, token: &Token, _call: &Call<'_>) -> (f64, f64) {
+        let threshold = check.state.limits.of(token.key).threshold.into();
+        (threshold, threshold)
     }
 
     fn release(check: &Check<Self>, token: &Token, exit: &Exit) {

@@ -53,6 +53,8 @@ use crate::{
 /// | `backoff`, `maxResponseTimeMs` | [`Aimd`](Algorithm::Aimd) | what a window that was too slow leaves of the limit, and what is too slow | 0.5 to below 1; above 0 ms, to 1 h | 0.9, 5 s |
 /// | `tolerance`, `headroom`, `smoothing` | [`Gradient2`](Algorithm::Gradient2) | see there | | 1.5, 4, 0.2 |
 ///
+/// In a dry run, a call that would have to wait counts as one that would be blocked.
+///
 /// A reload that changes anything but `origin` applies at once and goes on counting calls that are inside: a lower threshold
 /// takes effect as they end, a higher one serves those who wait. With another `origin` the rule starts anew.
 ///
@@ -179,7 +181,12 @@ impl Checks for Isolation {
         };
         let applies = Applies::new(&params.origin, context.rules.iter().map(|rule| &rule.rule.params.origin));
         let finder = finder.map(|finder| finder.unwrap_or_else(|new| new));
-        State { applies, gauges, finder, queue: params.queue.map_or_else(QueueLimits::default, |queue| limits(&queue)) }
+        let queue = params.queue.filter(|_| !rule.rule.dry_run);
+        State { applies, gauges, finder, queue: queue.map_or_else(QueueLimits::default, |queue| limits(&queue)) }
+    }
+
+    fn keeps_state(before: &IsolationParams, after: &IsolationParams) -> bool {
+        before.origin == after.origin
     }
 
     #[inline(always)]
@@ -216,6 +223,10 @@ impl Checks for Isolation {
             Fate::Granted => Resume::Pass,
             Fate::Refused => Resume::Block(cause(gauge, waiter.permits())),
         }
+    }
+
+    fn seen(check: &Check<Self>, token: &Token, _call: &Call<'_>) -> (f64, f64) {
+        token.gauge(check).map_or((0.0, 0.0), |gauge| (gauge.in_flight().into(), gauge.limit().into()))
     }
 
     #[inline(always)]

@@ -66,7 +66,7 @@ pub(crate) enum Applies {
 }
 
 impl Applies {
-    /// For a rule among all rules of its family on the resource.
+    /// For a rule among the rules of its family on the resource that are no dry runs.
     pub(crate) fn new<'a>(selector: &OriginSelector, all: impl Iterator<Item = &'a OriginSelector>) -> Self {
         match selector {
             OriginSelector::Any => Self::All,

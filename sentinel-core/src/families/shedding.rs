@@ -110,6 +110,10 @@ impl Checks for Shedding {
         }
     }
 
+    fn keeps_state(before: &SheddingParams, after: &SheddingParams) -> bool {
+        before.interval == after.interval
+    }
+
     #[inline(always)]
     fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64, place: &mut Option<()>) -> Step {
         let Check { rule, state: State { window, dice }, .. } = check;

@@ -152,6 +152,10 @@ impl Checks for System {
         State { inbound: Arc::clone(context.around.inbound), signals: Arc::clone(context.around.signals) }
     }
 
+    fn keeps_state(before: &SystemParams, after: &SystemParams) -> bool {
+        before.differs_only_in_thresholds(after)
+    }
+
     #[cfg(feature = "sampler")]
     fn reads_signals(rule: &SystemParams) -> bool {
         rule.metric.signal().is_some()

@@ -17,7 +17,7 @@ pub(crate) enum Step {
     Pass,
     /// Admitted, after this many nanoseconds.
     Wait(u64),
-    /// In a queue, for this many nanoseconds at most.
+    /// In a queue, for this many nanoseconds at most. A rule in a dry run refuses instead: nobody would stand there for real.
     Queue(Arc<dyn Turn>, u64),
     /// Refused, and nothing is taken.
     Block(Cause),
@@ -107,14 +107,7 @@ pub(crate) fn walk<F: Checks>(
                     return Walk::Wait(Halt { rule: index, delay, turn: None });
                 }
             }
-            Step::Queue(turn, delay) => {
-                if !check.rule.rule.dry_run {
-                    return Walk::Wait(Halt { rule: index, delay, turn: Some(turn) });
-                }
-                if let Some(token) = place.take() {
-                    F::undo(check, token, call, now);
-                }
-            }
+            Step::Queue(turn, delay) => return Walk::Wait(Halt { rule: index, delay, turn: Some(turn) }),
             Step::Block(cause) => {
                 if !check.rule.rule.dry_run {
                     return Walk::Block { rule: index, cause };
@@ -148,6 +141,14 @@ pub(crate) fn resume<F: Checks>(checks: &[Check<F>], rule: u16, taken: &mut Take
     match (checks.get(usize::from(rule)), taken.last_mut()) {
         (Some(check), Some((index, token))) if index == rule => F::resume(check, token, now),
         _ => Resume::Pass,
+    }
+}
+
+/// What a rule that makes a call wait has seen, of what it admits.
+pub(crate) fn seen<F: Checks>(checks: &[Check<F>], rule: u16, taken: &mut Taken<F>, call: &Call<'_>) -> (f64, f64) {
+    match (checks.get(usize::from(rule)), taken.last_mut()) {
+        (Some(check), Some((index, token))) if index == rule => F::seen(check, token, call),
+        _ => (0.0, 0.0),
     }
 }
 

@@ -22,6 +22,7 @@ fn core() -> Core {
         time: ManualClock::new().into_time(),
         node: Node::new(1),
         inbound: None,
+        reservations: Arc::default(),
         extension: None,
     }
 }

@@ -1,7 +1,7 @@
 //! Rules that passed validation, by resource.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     fmt,
     sync::Arc,
 };
@@ -47,48 +47,89 @@ pub(crate) fn compile_family<F: Checks>(
     changes: &mut Changes,
 ) -> Vec<Arc<Compiled<F>>> {
     let previous = previous.unwrap_or_default();
-    let mut unseen: HashMap<&str, &Arc<Compiled<F>>> = previous.iter().map(|rule| (&*rule.id, rule)).collect();
-    // None that is made may be one that is given.
-    let given: HashSet<String> = rules.iter().filter_map(|rule| rule.id.clone()).collect();
-    let mut positions = HashMap::<String, usize>::new();
+    let pairs = pairs(&rules, previous);
+    changes.removed += previous.len() - pairs.iter().flatten().count();
+    // None that is made may be one that is given, or kept.
+    let given = rules.iter().filter_map(|rule| rule.id.clone());
+    let taken: HashSet<String> = given.chain(pairs.iter().flatten().map(|before| before.id.to_string())).collect();
+    let mut numbers = HashMap::<String, usize>::new();
+    let mut make = |resource: &str| {
+        let number = numbers.entry(resource.to_owned()).or_default();
+        loop {
+            let made = format!("{}:{resource}#{number}", F::NAME);
+            *number += 1;
+            if !taken.contains(&made) {
+                return made;
+            }
+        }
+    };
     let mut compiled = Vec::with_capacity(rules.len());
-    for rule in rules {
-        let resource = rule.resource.as_str();
-        let position = positions.entry(resource.to_owned()).or_default();
-        let id: Arc<str> = loop {
-            let made = format!("{}:{resource}#{position}", F::NAME);
-            *position += 1;
-            match &rule.id {
-                Some(id) => break id.as_str().into(),
-                None if given.contains(made.as_str()) => {}
-                None => break made.into(),
-            }
+    for (rule, before) in rules.into_iter().zip(pairs) {
+        if let Some(same) = before.filter(|before| before.rule == rule) {
+            changes.unchanged += 1;
+            compiled.push(Arc::clone(same));
+            continue;
+        }
+        let id = match (&rule.id, before) {
+            (Some(id), _) => id.as_str().into(),
+            (None, Some(before)) => Arc::clone(&before.id),
+            (None, None) => make(rule.resource.as_str()).into(),
         };
-        match unseen.remove(&*id) {
-            Some(same) if same.rule == rule => {
-                changes.unchanged += 1;
-                compiled.push(Arc::clone(same));
-            }
-            before => {
-                if before.is_some() {
-                    changes.changed += 1;
-                } else {
-                    changes.added += 1;
-                }
-                let shared = F::share(&rule.params, before.map(|before| &**before));
-                compiled.push(Arc::new(Compiled { source: Arc::clone(source), id, rule, shared }));
+        if before.is_some() {
+            changes.changed += 1;
+        } else {
+            changes.added += 1;
+        }
+        let shared = F::share(&rule.params, before.map(|before| &**before));
+        compiled.push(Arc::new(Compiled { source: Arc::clone(source), id, rule, shared }));
+    }
+    compiled
+}
+
+/// For each rule the one that it was before, if there was one: that of its name, or, among those without a name on its
+/// resource, one that is equal, else the first whose state goes on meaning the same, else the first.
+fn pairs<'a, F: Checks>(rules: &[Rule<F>], previous: &'a [Arc<Compiled<F>>]) -> Vec<Option<&'a Arc<Compiled<F>>>> {
+    let mut by_id: HashMap<&str, &Arc<Compiled<F>>> = previous.iter().map(|rule| (&*rule.id, rule)).collect();
+    let mut pairs: Vec<_> = rules.iter().map(|rule| by_id.remove(rule.id.as_deref()?)).collect();
+    let mut unnamed = HashMap::<&str, VecDeque<&Arc<Compiled<F>>>>::new();
+    for before in previous.iter().filter(|before| before.rule.id.is_none() && by_id.contains_key(&*before.id)) {
+        unnamed.entry(before.rule.resource.as_str()).or_default().push_back(before);
+    }
+    let alike: [Alike<F>; 3] =
+        [|before, rule| before == rule, |before, rule| F::keeps_state(&before.params, &rule.params), |_, _| true];
+    for is_alike in alike {
+        for (rule, pair) in rules.iter().zip(&mut pairs).filter(|(rule, pair)| rule.id.is_none() && pair.is_none()) {
+            if let Some(left) = unnamed.get_mut(rule.resource.as_str()) {
+                let place = left.iter().position(|before| is_alike(&before.rule, rule));
+                *pair = place.and_then(|place| left.remove(place));
             }
         }
     }
-    changes.removed += unseen.len();
-    compiled
+    pairs
 }
+
+/// Whether a rule may be what another one has become.
+type Alike<F> = fn(&Rule<F>, &Rule<F>) -> bool;
+
+/// By what the rules of a resource are chosen.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Choice<'a> {
+    /// By its name.
+    Name(&'a str),
+    /// By the patterns that this name matches: for a resource that stands for all names that match the same.
+    Like(&'a str),
+    /// All patterns and default rules: for one that stands for any name.
+    All,
+}
+
+/// Rules by the name of a resource.
+type ByName<F> = HashMap<Box<str>, Vec<Arc<Compiled<F>>>>;
 
 /// The rules of one family in force.
 #[derive(Debug)]
 pub(crate) struct FamilyTable<F: Checks> {
-    exact: HashMap<Box<str>, Vec<Arc<Compiled<F>>>>,
-    watched: HashMap<Box<str>, Vec<Arc<Compiled<F>>>>,
+    exact: ByName<F>,
+    watched: ByName<F>,
     /// Rules by pattern, then default rules.
     others: Vec<Arc<Compiled<F>>>,
     /// How many of these are by pattern.
@@ -107,6 +148,9 @@ impl<F: Checks> Default for FamilyTable<F> {
         }
     }
 }
+
+/// Rules of a family on one resource, at most: their places in a walk, and the one behind them, are numbers of 16 bits.
+const MAX_RULES: usize = u16::MAX as usize - 1;
 
 impl<F: Checks> FamilyTable<F> {
     pub(crate) fn of<'a>(rules: impl Iterator<Item = &'a Arc<Compiled<F>>>) -> Result<Self, ReplaceError> {
@@ -130,7 +174,21 @@ impl<F: Checks> FamilyTable<F> {
             message,
         })?;
         table.others.append(&mut defaults);
+        table.check_size()?;
         Ok(table)
+    }
+
+    /// No resource may have more rules than a walk can count; patterns count as if they all matched.
+    fn check_size(&self) -> Result<(), ReplaceError> {
+        let any = Selector::Default.as_str();
+        for resource in self.exact.keys().chain(self.watched.keys()).map(|name| &**name).chain([any]) {
+            let named = [&self.exact, &self.watched].map(|rules| rules.get(resource).map_or(0, Vec::len));
+            let count = named.iter().sum::<usize>() + self.others.len();
+            if count > MAX_RULES {
+                return Err(ReplaceError::TooMany { family: F::NAME, resource: resource.to_owned(), count });
+            }
+        }
+        Ok(())
     }
 
     /// Whether a rule names this resource.
@@ -144,39 +202,45 @@ impl<F: Checks> FamilyTable<F> {
         self.exact.values().flatten().chain(&self.others).any(|rule| F::reads_signals(&rule.rule.params))
     }
 
-    /// The patterns that are in force on a resource, or where none is, the default rules: none where it has rules by its
-    /// exact name, all for no name.
-    pub(crate) fn matching(&self, resource: Option<&str>) -> Vec<usize> {
-        match resource {
-            Some(name) if self.exact.contains_key(name) => Vec::new(),
-            Some(name) => match self.set.matches(name) {
-                none if none.is_empty() => (self.patterns..self.others.len()).collect(),
-                matches => matches,
-            },
-            None => (0..self.others.len()).collect(),
+    /// The rules by pattern and by default that are in force on a resource: none where it has rules by its exact name, and
+    /// default rules only where no pattern matches. A dry run keeps none of the others out.
+    pub(crate) fn matching(&self, choice: Choice<'_>) -> Vec<usize> {
+        let acts = |rule: &Arc<Compiled<F>>| !rule.rule.dry_run;
+        if self.by_name(choice).iter().any(acts) {
+            return Vec::new();
         }
+        let name = match choice {
+            Choice::Name(name) | Choice::Like(name) => name,
+            Choice::All => return (0..self.others.len()).collect(),
+        };
+        let mut matching = self.set.matches(name);
+        if !matching.iter().filter_map(|index| self.others.get(*index)).any(acts) {
+            matching.extend(self.patterns..self.others.len());
+        }
+        matching
     }
 
     /// Whether the rules on this resource are the same objects in both.
-    pub(crate) fn agrees_on(&self, other: &Self, resource: Option<&str>) -> bool {
+    pub(crate) fn agrees_on(&self, other: &Self, choice: Choice<'_>) -> bool {
         let same = |a: &[Arc<Compiled<F>>], b: &[Arc<Compiled<F>>]| {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b))
         };
-        same(&self.rules(resource), &other.rules(resource)) && same(self.watchers(resource), other.watchers(resource))
+        same(&self.rules(choice), &other.rules(choice)) && same(self.watchers(choice), other.watchers(choice))
     }
 
     /// Builds the checks of one resource, handing on the state of rules that were there before.
     pub(crate) fn checks(
         &self,
-        resource: Option<&str>,
+        choice: Choice<'_>,
         previous: Option<&[Check<F>]>,
         around: &Surroundings<'_>,
     ) -> Box<[Check<F>]> {
         if F::IS_GLOBAL && around.direction == Direction::Outbound {
             return Box::default();
         }
-        let rules = self.rules(resource);
-        let context = Context { rules: &rules, around };
+        let rules = self.rules(choice);
+        let acting: Vec<_> = rules.iter().filter(|rule| !rule.rule.dry_run).cloned().collect();
+        let context = Context { rules: &acting, around };
         let own = rules.iter().map(|rule| {
             let before =
                 previous.unwrap_or_default().iter().find(|check| !check.watches && check.rule.is_same_rule(rule));
@@ -187,21 +251,30 @@ impl<F: Checks> FamilyTable<F> {
                 would_block: before.map_or_else(Arc::default, |before| Arc::clone(&before.would_block)),
             }
         });
-        let watching = self.watchers(resource).iter().filter_map(|rule| {
+        let watching = self.watchers(choice).iter().filter_map(|rule| {
             Some(Check { state: F::watch(rule)?, rule: Arc::clone(rule), watches: true, would_block: Arc::default() })
         });
         own.chain(watching).collect()
     }
 
-    /// The rules that are in force on a resource; for no name, those of all patterns.
-    pub(crate) fn rules(&self, resource: Option<&str>) -> Vec<Arc<Compiled<F>>> {
-        match resource.and_then(|name| self.exact.get(name)) {
-            Some(exact) => exact.clone(),
-            None => self.matching(resource).into_iter().filter_map(|index| self.others.get(index).cloned()).collect(),
-        }
+    /// The rules that are in force on a resource.
+    pub(crate) fn rules(&self, choice: Choice<'_>) -> Vec<Arc<Compiled<F>>> {
+        let others = self.matching(choice).into_iter().filter_map(|index| self.others.get(index));
+        self.by_name(choice).iter().chain(others).cloned().collect()
     }
 
-    fn watchers(&self, resource: Option<&str>) -> &[Arc<Compiled<F>>] {
-        resource.and_then(|name| self.watched.get(name)).map_or(&[], Vec::as_slice)
+    fn by_name(&self, choice: Choice<'_>) -> &[Arc<Compiled<F>>] {
+        Self::of_name(&self.exact, choice)
+    }
+
+    fn watchers(&self, choice: Choice<'_>) -> &[Arc<Compiled<F>>] {
+        Self::of_name(&self.watched, choice)
+    }
+
+    fn of_name<'a>(rules: &'a ByName<F>, choice: Choice<'_>) -> &'a [Arc<Compiled<F>>] {
+        match choice {
+            Choice::Name(name) => rules.get(name).map_or(&[], Vec::as_slice),
+            Choice::Like(_) | Choice::All => &[],
+        }
     }
 }

@@ -42,7 +42,7 @@ impl<'a> RuleSet<'a> {
     ///
     /// # Errors
     ///
-    /// When a rule is invalid: all errors of all rules. Nothing changes then.
+    /// When a rule is invalid: all errors of all rules; or when all rules together are too many. Nothing changes then.
     pub fn replace(&self, source: &str, rules: Rules) -> Result<Changes, ReplaceError> {
         self.registry.replace(source, rules)
     }
@@ -102,5 +102,15 @@ pub enum ReplaceError {
         count: usize,
         /// What the expression compiler says.
         message: String,
+    },
+    /// More rules of one family are about a resource than a call can be led through: 65,534.
+    #[error("{count} {family} rules are about `{resource}`, patterns and default rules included: 65534 at most may be")]
+    TooMany {
+        /// The family.
+        family: &'static str,
+        /// The resource that the rules name, or `*`.
+        resource: String,
+        /// How many rules there are, over all sources.
+        count: usize,
     },
 }

@@ -182,6 +182,16 @@ impl Limit {
         }
     }
 
+    /// What a call has seen, of the threshold, that has to wait for what it took.
+    pub(super) fn seen(&self, token: &Token) -> (f64, f64) {
+        let threshold = self.threshold();
+        let observed = match (token, &self.spread) {
+            (Token::Borrowed(_), Spread::Sliding { limiter, .. }) => Cause::used_up(limiter, threshold, 0, 0).observed,
+            _ => threshold,
+        };
+        (observed, threshold)
+    }
+
     pub(super) fn is_idle(&self, now: u64) -> bool {
         match &self.spread {
             Spread::Sliding { limiter, spacing } => limiter.is_idle(now) && spacing.is_idle(now),
