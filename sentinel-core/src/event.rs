@@ -112,6 +112,13 @@ struct Registered {
     listeners: Vec<(u64, Listener)>,
 }
 
+impl Registered {
+    fn take(&mut self, number: u64) -> Option<Listener> {
+        let index = self.listeners.iter().position(|(known, _)| *known == number)?;
+        Some(self.listeners.remove(index).1)
+    }
+}
+
 impl Listeners {
     pub(crate) fn subscribe(&self, listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Subscription {
         let mut registered = self.registered.lock();
@@ -166,9 +173,9 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        if let Some(registered) = self.listeners.upgrade() {
-            registered.lock().listeners.retain(|(number, _)| *number != self.number);
-        }
+        let ended = self.listeners.upgrade().and_then(|registered| registered.lock().take(self.number));
+        // What the listener owns may be a subscription too: the lock is free again.
+        drop(ended);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Rules that change while calls run.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
+    thread,
     time::Duration,
 };
 
@@ -179,6 +180,18 @@ fn a_bad_document_changes_nothing_and_names_every_error() {
     drop(subscription);
     assert!(sentinel.rules().replace("code", Rules::new().flow([FlowRule::new("r", -1.0)])).is_err());
     assert_eq!(*told.lock().expect("no panic"), 1, "the subscription is over");
+}
+
+#[test]
+fn a_listener_may_own_a_subscription() {
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || {
+        let sentinel = Sentinel::default();
+        let owned = sentinel.subscribe(|_| {});
+        drop(sentinel.subscribe(move |_| drop(format!("{owned:?}"))));
+        done.send(()).expect("somebody waits for it");
+    });
+    is_done.recv_timeout(Duration::from_secs(60)).expect("ending the one ends the other");
 }
 
 #[test]
