@@ -23,7 +23,7 @@ pub enum OriginSelector {
     /// an origin are not meant. Document: `other`.
     ///
     /// A thousand origins have limits of their own at a time. One that has used nothing of its limit makes room for a new
-    /// one; where the one that was used longest ago has used some, all that find no room share one limit.
+    /// one; where several that were used longest ago have all used some, those that find no room share one limit.
     Other,
 }
 

@@ -7,6 +7,8 @@ use parking_lot::Mutex;
 
 /// Origins with a limit of their own.
 const MAX_ORIGINS: usize = 1_000;
+/// Origins that are looked at for one to forget.
+const LOOKED_AT: usize = 8;
 
 /// A limit that each origin has for itself.
 pub(crate) trait OriginLimit: Sized {
@@ -25,9 +27,10 @@ pub(crate) trait OriginLimit: Sized {
 
 /// Limits by origin, in bounded memory.
 ///
-/// An origin that has used nothing of its limit can be forgotten without a loss: these make room. Where the origin that
-/// was used longest ago has used some, a new one shares a limit with all others that find no room. So a flood of
-/// invented origins shares one limit, and no known origin gets its permits back early.
+/// An origin that has used nothing of its limit can be forgotten without a loss: these make room. Where the eight origins
+/// that were used longest ago have all used some, a new one shares a limit with all others that find no room, and the next
+/// new one looks at the eight after them. So a flood of invented origins shares one limit, and no known origin gets its
+/// permits back early.
 ///
 /// What an origin has taken from the shared limit does not count towards one of its own that it gets later: until that comes
 /// back, it may use both.
@@ -60,20 +63,14 @@ impl<L: OriginLimit> Origins<L> {
     ///
     /// # Cost
     ///
-    /// A short lock; for a new origin one allocation.
+    /// A short lock; for a new origin a few allocations.
     pub(crate) fn of(&self, origin: &str, now: u64) -> Arc<L> {
         let mut known = self.limits.lock();
         if let Some(limit) = known.by_origin.get(origin) {
             return Arc::clone(limit);
         }
-        if known.by_origin.len() >= MAX_ORIGINS {
-            match known.by_origin.peek_lru() {
-                // Somebody may be about to use what is idle yet.
-                Some((_, oldest)) if Arc::strong_count(oldest) > 1 || !oldest.is_idle(now) => {
-                    return Arc::clone(&known.beyond);
-                }
-                _ => drop(known.by_origin.pop_lru()),
-            }
+        if !known.has_room(now) {
+            return Arc::clone(&known.beyond);
         }
         let limit = Arc::new(L::new(&known.terms));
         known.by_origin.put(origin.into(), Arc::clone(&limit));
@@ -102,6 +99,23 @@ impl<L: OriginLimit> Origins<L> {
 }
 
 impl<L: OriginLimit> Known<L> {
+    /// Whether there is room for one more, which there is where one can be forgotten.
+    fn has_room(&mut self, now: u64) -> bool {
+        if self.by_origin.len() < MAX_ORIGINS {
+            return true;
+        }
+        for _ in 0..LOOKED_AT {
+            let Some((origin, limit)) = self.by_origin.pop_lru() else { return true };
+            // Somebody may be about to use what is idle yet.
+            if Arc::strong_count(&limit) == 1 && limit.is_idle(now) {
+                return true;
+            }
+            // As good as just used, so that the next look is at others.
+            self.by_origin.put(origin, limit);
+        }
+        false
+    }
+
     fn all(&self) -> impl Iterator<Item = &Arc<L>> {
         [&self.beyond].into_iter().chain(self.by_origin.iter().map(|(_, limit)| limit))
     }

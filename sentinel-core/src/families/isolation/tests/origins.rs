@@ -45,6 +45,21 @@ fn every_other_origin_has_a_queue_of_its_own() {
 }
 
 #[test]
+fn long_calls_of_the_oldest_origins_keep_no_room_from_new_ones() {
+    let (_clock, sentinel) = under([IsolationRule::new("r", 1).for_other_origins()]);
+    let one = |name: &str| enter_as(&sentinel, &from(name));
+    let long: Vec<_> = (0..20).map(|number| one(&format!("long {number}")).expect("there is room")).collect();
+    for number in 0..2_000 {
+        drop(one(&number.to_string()).expect("there is room"));
+    }
+    // Of the three times that eight are looked at, two may find long calls only.
+    let new: Vec<_> = (0..100).map(|number| one(&format!("new {number}"))).collect();
+    assert!(new.iter().filter(|entered| entered.is_err()).count() <= 1, "they share a permit");
+    assert!(one("long 7").is_err());
+    drop(long);
+}
+
+#[test]
 fn a_flood_of_origins_takes_no_permit_from_a_known_one_and_gives_it_none() {
     let (clock, sentinel) = under([IsolationRule::new("r", 2).for_other_origins()]);
     let known: Vec<_> = (0..2).map(|_| enter_as(&sentinel, &from("known")).expect("there is room")).collect();
