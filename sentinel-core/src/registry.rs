@@ -47,6 +47,7 @@ const MAX_SHARED: usize = 256;
 /// What names have in common that share a resource: the direction of their calls, and which patterns they match.
 type Common = (Direction, Vec<(usize, usize)>);
 type Slots = papaya::HashMap<Arc<str>, Arc<Slot>, RandomState>;
+type SharedSlots = HashMap<Common, Arc<Slot>, RandomState>;
 
 pub(crate) struct Registry {
     time: Time,
@@ -60,8 +61,8 @@ pub(crate) struct Registry {
     extension: Option<Arc<Extension>>,
     inbound: Arc<Node>,
     slots: Slots,
-    /// Shared resources by what their names have in common.
-    shared: papaya::HashMap<Common, Arc<Slot>, RandomState>,
+    /// Shared resources by what their names have in common: few, and mostly none. Written under the lock of `state`.
+    shared: ArcSwap<SharedSlots>,
     /// The rules in force; written under the lock of `state`.
     table: ArcSwap<Table>,
     /// Until when the search for an idle resource is not worth while.
@@ -90,7 +91,7 @@ fn random() -> u64 {
 impl Registry {
     pub(crate) fn new(builder: Builder, extension: Option<Arc<Extension>>) -> Self {
         // Memory of a resource that is given up is freed at once: the map must not collect it in batches.
-        let collector = || seize::Collector::new().batch_size(1);
+        let collector = seize::Collector::new().batch_size(1);
         Self {
             time: builder.time.unwrap_or_else(Time::fastest),
             max_resources: builder.max_resources,
@@ -102,8 +103,8 @@ impl Registry {
             listeners: Listeners::default(),
             extension,
             inbound: Arc::new(Node::new(builder.buckets_per_second)),
-            slots: papaya::HashMap::builder().hasher(RandomState::default()).collector(collector()).build(),
-            shared: papaya::HashMap::builder().hasher(RandomState::default()).collector(collector()).build(),
+            slots: papaya::HashMap::builder().hasher(RandomState::default()).collector(collector).build(),
+            shared: ArcSwap::default(),
             table: ArcSwap::default(),
             full: Moment::default(),
             evicted: Counter::default(),
@@ -260,7 +261,7 @@ impl Registry {
         if let Some(slot) = self.shared_by(table, target) {
             return slot;
         }
-        let shared = self.shared.pin();
+        let mut shared = SharedSlots::clone(&self.shared.load());
         let prefix = match target.direction {
             Direction::Outbound => "__other__",
             Direction::Inbound => "__other_inbound__",
@@ -274,12 +275,13 @@ impl Registry {
         };
         let slot = self.create(state, table, target, choice, name);
         shared.insert((target.direction, table.matching(choice)), Arc::clone(&slot));
+        self.shared.store(Arc::new(shared));
         slot
     }
 
     /// The shared resource that is there for a name.
     fn shared_by(&self, table: &Table, target: Target<'_>) -> Option<Arc<Slot>> {
-        let shared = self.shared.pin();
+        let shared = self.shared.load();
         let of = |choice| shared.get(&(target.direction, table.matching(choice)));
         let slot = match of(Choice::Like(target.name)) {
             None if !has_room(shared.len()) => of(Choice::All),
@@ -361,14 +363,11 @@ impl Registry {
             }
         }
         // The positions of patterns have changed, so the keys have.
-        let shared = self.shared.pin();
+        let shared = self.shared.load();
         let common = |slot: &Slot| (slot.core.direction, new.matching(slot.choice()));
-        let kept: HashMap<Common, Arc<Slot>> = shared.values().map(|slot| (common(slot), Arc::clone(slot))).collect();
-        shared.clear();
-        for (common, slot) in kept {
-            replan(&slot);
-            shared.insert(common, slot);
-        }
+        let kept: SharedSlots = shared.values().map(|slot| (common(slot), Arc::clone(slot))).collect();
+        kept.values().for_each(|slot| replan(slot));
+        self.shared.store(Arc::new(kept));
         self.full.set(0);
         plan::sweep();
     }
@@ -379,7 +378,7 @@ impl Registry {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let slots = self.slots.pin();
-        let shared = self.shared.pin();
+        let shared = self.shared.load();
         let mut resources: Vec<ResourceSnapshot> =
             slots.values().chain(shared.values()).map(|slot| slot.snapshot()).collect();
         resources.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -413,7 +412,7 @@ pub(crate) type PartsGuard<'a> = parking_lot::MappedMutexGuard<'a, Parts>;
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        for slot in self.slots.pin().values().chain(self.shared.pin().values()) {
+        for slot in self.slots.pin().values().chain(self.shared.load().values()) {
             slot.retire();
         }
         plan::sweep();
