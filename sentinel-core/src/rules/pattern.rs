@@ -14,16 +14,21 @@ const SIZE_LIMIT: usize = 16 << 20;
 /// Matching takes time linear in the length of the name, whatever the patterns.
 #[derive(Debug, Default)]
 pub(crate) struct PatternSet {
+    /// Nothing without patterns: it takes long to make something of none.
     #[cfg(feature = "regex")]
-    set: RegexSet,
+    set: Option<RegexSet>,
 }
 
 impl PatternSet {
     /// Compiles patterns that validation has accepted one by one; together they may still be too large.
     #[cfg(feature = "regex")]
     pub(crate) fn new<'a>(patterns: impl Iterator<Item = &'a str>) -> Result<Self, String> {
-        let set = RegexSetBuilder::new(patterns.map(whole)).size_limit(SIZE_LIMIT).build();
-        Ok(Self { set: set.map_err(|error| error.to_string())? })
+        let patterns: Vec<String> = patterns.map(whole).collect();
+        if patterns.is_empty() {
+            return Ok(Self::default());
+        }
+        let set = RegexSetBuilder::new(patterns).size_limit(SIZE_LIMIT).build();
+        Ok(Self { set: Some(set.map_err(|error| error.to_string())?) })
     }
 
     /// Without the feature, validation has refused every pattern.
@@ -36,7 +41,7 @@ impl PatternSet {
     /// The positions of the patterns that match, in order.
     #[cfg(feature = "regex")]
     pub(crate) fn matches(&self, name: &str) -> Vec<usize> {
-        self.set.matches(name).into_iter().collect()
+        self.set.as_ref().map(|set| set.matches(name).into_iter().collect()).unwrap_or_default()
     }
 
     #[cfg(not(feature = "regex"))]
