@@ -92,11 +92,16 @@ impl Registry {
     pub(crate) fn new(builder: Builder, extension: Option<Arc<Extension>>) -> Self {
         // Memory of a resource that is given up is freed at once: the map must not collect it in batches.
         let collector = seize::Collector::new().batch_size(1);
+        let time = builder.time.unwrap_or_else(Time::fastest);
+        #[cfg(feature = "sampler")]
+        let interval = builder.sampler;
+        #[cfg(not(feature = "sampler"))]
+        let interval = None;
         Self {
-            time: builder.time.unwrap_or_else(Time::fastest),
             max_resources: builder.max_resources,
             buckets_per_second: builder.buckets_per_second,
-            signals: Arc::default(),
+            signals: Arc::new(Signals::new(time.clone(), interval)),
+            time,
             seed: builder.seed.unwrap_or_else(random),
             #[cfg(feature = "sampler")]
             sampler: builder.sampler.map(SamplerThread::new),

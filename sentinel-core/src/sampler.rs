@@ -68,10 +68,9 @@ impl Sampler {
     pub fn sample(&mut self, signals: &Signals) {
         self.sample_processor(signals);
         self.sample_memory(signals);
-        let load = System::load_average().one;
-        // Where the system has no load average, this is 0.
-        if load > 0.0 {
-            signals.set_load1(load);
+        // Elsewhere there is no load average, and this is 0.
+        if cfg!(unix) {
+            signals.set_load1(System::load_average().one);
         }
     }
 
@@ -129,20 +128,22 @@ impl fmt::Debug for Sampler {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Time;
 
     #[test]
     fn what_this_machine_tells_is_within_its_range() {
-        let signals = Signals::default();
+        let signals = Signals::new(Time::fastest(), None);
         let mut sampler = Sampler::new();
         sampler.sample(&signals);
         assert_eq!(signals.cpu_usage(), None, "usage is a difference");
         assert!((0.0..=1.0).contains(&signals.memory_usage().expect("every machine has memory")));
+        assert_eq!(signals.load1().is_some(), cfg!(unix), "also on an idle machine");
         assert!(signals.memory_used().is_some_and(|bytes| bytes > 1 << 20));
     }
 
     #[test]
     fn a_look_too_soon_says_nothing_new() {
-        let signals = Signals::default();
+        let signals = Signals::new(Time::fastest(), None);
         let mut sampler = Sampler::new();
         sampler.sample(&signals);
         sampler.sample(&signals);

@@ -173,7 +173,7 @@ impl Builder {
     }
 
     /// Lets the instance read its [signals](Sentinel::signals) by itself so often: from 200 ms to a minute; by default it
-    /// does not.
+    /// does not. Where three such intervals are longer than ten seconds, a reading counts for as long.
     ///
     /// This starts a thread, `sentinel-sampler`, when a rule is put in force that needs a signal, and ends it when none does or
     /// the instance is gone. Where the system has no room for another thread, there is an

@@ -26,6 +26,9 @@ pub trait Family: super::sealed::Sealed + Copy + fmt::Debug + Default + PartialE
     /// Whether its rules are about all inbound traffic together, and not about resources.
     const IS_GLOBAL: bool = false;
 
+    /// The direction of the calls that its rules are about, where it is only one.
+    const DIRECTION: Option<Direction> = None;
+
     /// What a rule of the family says beyond the resource that it is about.
     type Params: Params;
 }

@@ -7,10 +7,7 @@ use std::{
 };
 
 use super::{Changes, ReplaceError, Rule, Selector, pattern::PatternSet};
-use crate::{
-    families::{Check, Checks, Context, Surroundings},
-    resource::Direction,
-};
+use crate::families::{Check, Checks, Context, Surroundings};
 
 /// A valid rule under its name, with what all its resources share.
 pub(crate) struct Compiled<F: Checks> {
@@ -235,7 +232,7 @@ impl<F: Checks> FamilyTable<F> {
         previous: Option<&[Check<F>]>,
         around: &Surroundings<'_>,
     ) -> Box<[Check<F>]> {
-        if F::IS_GLOBAL && around.direction == Direction::Outbound {
+        if F::DIRECTION.is_some_and(|direction| direction != around.direction) {
             return Box::default();
         }
         let rules = self.rules(choice);

@@ -125,6 +125,20 @@ impl Node {
         windows.as_ref().map_or(0, |windows| windows.last_second(self.bucket_of(now), &present).sums.pass)
     }
 
+    /// Permits that were given back in the last second, without those of ignored calls, and their response times
+    /// together.
+    ///
+    /// # Cost
+    ///
+    /// A short lock and six loads for each stripe.
+    pub(crate) fn ended_last_second(&self, now: u64) -> (u64, Duration) {
+        let windows = self.windows.lock();
+        let present = Present::new(self.stripes.sums());
+        let Some(windows) = windows.as_ref() else { return (0, Duration::ZERO) };
+        let sums = windows.last_second(self.bucket_of(now), &present).sums;
+        (sums.complete.saturating_sub(sums.ignored), Duration::from_nanos(sums.response_time))
+    }
+
     /// What was counted since the beginning.
     pub(crate) fn totals(&self) -> Totals {
         totals(&self.stripes.sums())

@@ -6,49 +6,62 @@
 //!
 //! - *A queue that is there inflates response times, also the least ones.* So the response time without a queue is not the
 //!   least one seen, but one that was measured without a queue: while the machine is not busy, or in a *probe*, for which
-//!   the limit is halved until the queue has drained and as many calls as were left have ended. Probes follow each other
-//!   until one does not find a shorter time than the one before, and come again after eight seconds, or twenty
-//!   times their length. They also find out that the service has become slower.
-//! - *The rate that is reached is the rate that was allowed.* So the limit is above the product, by a quarter and by its
-//!   square root, which is how far calls that come at random stray from it. Where the signal is the share of the machine
-//!   that is used, the rate is taken for that share of what is possible.
+//!   the limit is halved until the queue has drained and as many calls as were left have ended. A probe that finds a much
+//!   shorter time than was known, or that the service completes as many calls as before, has not seen the end of the queue:
+//!   another follows. They come again after eight seconds, or twenty times their length, while more than a few calls are
+//!   refused. They also find out that the service has become slower.
+//! - *The rate that is reached is the rate that was allowed.* So the limit is above the product, by a quarter, by twice its
+//!   square root, which is how far calls that come at random stray from it, and by one. Where the signal is the share of
+//!   the machine that is used, the rate is taken for that share of what is possible.
 //! - *The limit may relieve the machine, and what a relieved machine lets in is a queue.* So the limit is not lifted when the
 //!   signal falls below its threshold: it grows by a quarter with each reading, until it has not mattered for a while. Readings that
 //!   overlap a probe do not count.
-//! - *Before the first reading the machine may be busy already.* So there is a limit from the first call on, and while the
-//!   machine is not busy, it is twice the most calls in flight of the last ten seconds.
+//! - *Before the first reading the machine may be busy already.* So there is a limit from the first call on; while the
+//!   machine is busy and no call has ended, it lets no more in than there are; and while it is not busy, it is twice the
+//!   most calls in flight of the last ten seconds.
+//! - *Few calls say little.* So the rate is averaged over as long as some thirty calls take to end, and twice the time that
+//!   one takes; and a probe has as long as it needs to see ten end.
 
 use std::collections::VecDeque;
 
 /// Steps per second.
 pub(super) const STEPS: u64 = 10;
 
-/// How far above the product of rate and time the limit is.
+/// How far above the product of rate and time the limit is: in parts of it, and of its square root.
 const GAIN: f64 = 1.25;
+const ROOTS: f64 = 2.0;
 /// How much a limit grows with each reading once the machine is not busy any more.
 const GROWTH: f64 = 1.25;
 /// The share of a new reading in the smoothed signal.
 const SMOOTHING: f64 = 0.5;
-/// A probe that finds a response time below this share of what was known is followed by another.
-const SHORTER: f64 = 0.8;
-/// Calls from which on a mean response time says something.
-const ENOUGH: f64 = 30.0;
-
+/// A signal counts as at most this many times its threshold, so that one odd reading is soon forgotten.
+const MOST_PRESSURE: f64 = 10.0;
 /// Less usage than this does not raise the limit further.
 const LEAST_USAGE: f64 = 0.5;
 
-/// Steps in which the rate is looked for, and over how many of them it is averaged.
-const RATE_SPAN: usize = 3 * STEPS as usize;
-const RATE_MEAN: usize = STEPS as usize / 2;
-/// Steps in which the most calls in flight are remembered.
-const PEAK_SPAN: usize = 10 * STEPS as usize;
+/// A probe is followed by another if it finds a response time below this share of what was known,
+const SHORTER: f64 = 0.8;
+/// or a rate above this share of what was possible: without a queue, half of the calls make half of the rate.
+const SAME_RATE: f64 = 0.75;
+/// Calls from which on a mean says something: at once, and after a while.
+const ENOUGH: f64 = 30.0;
+const FEW: f64 = 10.0;
+/// Steps after which few calls have to do for a measurement.
+const WHILE: u64 = 5 * STEPS;
+/// How many times as long as expected a probe may take.
+const PATIENCE: f64 = 3.0;
 /// Steps between probes, at least, and as a multiple of their length.
 const PROBE_PAUSE: u64 = 8 * STEPS;
 const PROBE_SHARE: u64 = 20;
-/// Steps of a measurement at most.
-const LONGEST: u64 = 5 * STEPS;
-/// Steps without a reading after which there is no limit.
-const STALE: u64 = 10 * STEPS;
+/// The share of refusals among calls that ended up to which a limit that was measured is not measured anew.
+const TOLERATED: f64 = 0.15;
+
+/// Steps over which the rate is averaged, at least and at most; and in how many times as many the greatest is looked for.
+const RATE_LEAST: usize = STEPS as usize / 2;
+const RATE_MOST: usize = 30 * STEPS as usize;
+const RATE_SPAN: usize = 6;
+/// Steps in which the most calls in flight are remembered.
+const PEAK_SPAN: usize = 10 * STEPS as usize;
 
 /// What happened in the last step, or in several steps without a call.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,8 +75,8 @@ pub(super) struct Step {
     /// Permits in flight, now and at most.
     pub(super) in_flight: u32,
     pub(super) peak: u32,
-    /// Whether the limit refused anything.
-    pub(super) refused: bool,
+    /// Calls that the limit refused.
+    pub(super) refused: u64,
     /// The signal, if there was a new reading.
     pub(super) reading: Option<Reading>,
 }
@@ -83,7 +96,6 @@ pub(super) struct Law {
     initial: f64,
     limit: f64,
     step: u64,
-    last_reading: u64,
     /// The signal in parts of its threshold, smoothed.
     pressure: Option<f64>,
     /// The share of the machine that is used, smoothed, where the signal tells; or else 1.
@@ -100,14 +112,14 @@ pub(super) struct Law {
     /// Whether that was measured without a queue.
     is_sure: bool,
     phase: Phase,
-    /// When the probe began.
-    began: u64,
-    sample: Sample,
+    probe: Probe,
     next_probe: u64,
+    sample: Sample,
     /// Whether the limit follows from what was measured.
     limits: bool,
-    /// Whether it refused anything since the last probe.
-    refused: bool,
+    /// Calls that were refused since the last probe, and permits that ended.
+    refused: f64,
+    ended: f64,
 }
 
 /// What is being done about the response time without a queue.
@@ -119,6 +131,17 @@ enum Phase {
     /// So many that may have waited in it are still there.
     Settle(f64),
     Measure,
+}
+
+/// The probe in progress.
+#[derive(Clone, Copy, Debug, Default)]
+struct Probe {
+    /// The step in which the queue had drained, or else in which the probe began.
+    began: u64,
+    /// The step in which it has failed.
+    fails: u64,
+    /// What the service could complete per second when it began.
+    possible: f64,
 }
 
 /// Response times of calls that ended.
@@ -136,41 +159,38 @@ impl Law {
             initial: initial.into(),
             limit: initial.into(),
             step: 0,
-            last_reading: 0,
             pressure: None,
             usage: 1.0,
             probed: false,
-            rates: VecDeque::with_capacity(RATE_SPAN),
+            rates: VecDeque::with_capacity(RATE_SPAN * RATE_MOST),
             peaks: VecDeque::with_capacity(PEAK_SPAN),
             unqueued: None,
             earlier: None,
             is_sure: false,
             phase: Phase::Watch,
-            began: 0,
-            sample: Sample::default(),
+            probe: Probe::default(),
             next_probe: 0,
+            sample: Sample::default(),
             limits: false,
-            refused: false,
+            refused: 0.0,
+            ended: 0.0,
         }
     }
 
-    /// The limit from now on; `None` without readings.
-    pub(super) fn advance(&mut self, step: &Step) -> Option<u32> {
+    /// The limit from now on.
+    pub(super) fn advance(&mut self, step: &Step) -> u32 {
         self.step = self.step.saturating_add(step.steps);
-        self.refused |= step.refused;
         self.remember(step);
         let has_read = self.read(step.reading);
         if !self.probe(step) {
-            self.guess(step);
             if self.is_busy() {
-                self.follow();
+                self.follow(step);
             } else if has_read {
                 self.relax();
             }
         }
-        let is_stale = self.step.saturating_sub(self.last_reading) >= STALE;
         // A float saturates.
-        (!is_stale).then_some(self.limit as u32)
+        self.limit as u32
     }
 
     fn remember(&mut self, step: &Step) {
@@ -183,13 +203,16 @@ impl Law {
                 row.push_back(value);
             }
         };
+        let completed = step.completed as f64;
         push(&mut self.peaks, PEAK_SPAN, step.peak.into());
         if self.phase == Phase::Watch {
-            push(&mut self.rates, RATE_SPAN, step.completed as f64 / step.steps.max(1) as f64);
+            push(&mut self.rates, RATE_SPAN * RATE_MOST, completed / step.steps.max(1) as f64);
         }
         self.sample.steps = self.sample.steps.saturating_add(step.steps);
-        self.sample.count += step.completed as f64;
+        self.sample.count += completed;
         self.sample.sum += step.response_time;
+        self.refused += step.refused as f64;
+        self.ended += completed;
     }
 
     /// Takes a reading in, and says whether there was one.
@@ -197,18 +220,23 @@ impl Law {
         let probes = self.phase != Phase::Watch;
         self.probed |= probes;
         let Some(Reading { pressure, usage }) = reading else { return false };
-        self.last_reading = self.step;
         if std::mem::replace(&mut self.probed, probes) {
             return false;
         }
-        let was_busy = self.is_busy();
+        let (was_busy, pressure) = (self.is_busy(), pressure.min(MOST_PRESSURE));
         self.pressure = Some(self.pressure.map_or(pressure, |before| before + (pressure - before) * SMOOTHING));
         self.usage += (usage.unwrap_or(1.0).clamp(LEAST_USAGE, 1.0) - self.usage) * SMOOTHING;
-        if pressure < 1.0 && !self.is_busy() && !(self.limits && self.refused) {
+        if self.is_busy() {
+            if !was_busy {
+                // What was learned last may have been learned in a queue already.
+                self.unqueued = self.earlier.take().or(self.unqueued);
+            }
+            if self.is_sure {
+                // Only calls of while it is not busy are learned from.
+                self.sample = Sample::default();
+            }
+        } else if pressure < 1.0 && !(self.limits && self.refused > 0.0) {
             self.learn();
-        } else if self.is_busy() && !was_busy {
-            // What was learned last may have been learned in a queue already.
-            self.unqueued = self.earlier.take().or(self.unqueued);
         }
         true
     }
@@ -234,60 +262,86 @@ impl Law {
     fn probe(&mut self, step: &Step) -> bool {
         match self.phase {
             Phase::Watch => return false,
-            Phase::Drain if f64::from(step.in_flight) <= self.limit => self.phase = Phase::Settle(self.limit),
+            Phase::Drain if f64::from(step.in_flight) <= self.limit => {
+                self.phase = Phase::Settle(self.limit);
+                self.probe.began = self.step;
+            }
             Phase::Settle(left) if left <= step.completed as f64 => {
                 self.phase = Phase::Measure;
                 self.sample = Sample::default();
             }
             Phase::Settle(left) => self.phase = Phase::Settle(left - step.completed as f64),
-            Phase::Measure if self.sample.count >= ENOUGH.max(2.0 * self.limit) => {
-                self.conclude();
-                return false;
-            }
             Phase::Drain | Phase::Measure => {}
         }
-        let lasts = self.step - self.began < LONGEST;
+        let lasts = self.step < self.probe.fails && !self.has_measured();
         if !lasts {
             self.conclude();
         }
         lasts
     }
 
+    fn has_measured(&self) -> bool {
+        let Sample { steps, count, .. } = self.sample;
+        self.phase == Phase::Measure
+            && (count >= ENOUGH.max(2.0 * self.limit) || steps >= WHILE && count >= FEW.max(self.limit))
+    }
+
     /// Ends a probe.
     fn conclude(&mut self) {
         let sample = std::mem::take(&mut self.sample);
-        if let Some(mean) = sample.mean().filter(|_| self.phase == Phase::Measure) {
-            self.is_sure = self.unqueued.is_none_or(|known| mean > SHORTER * known);
-            self.unqueued = Some(mean);
+        let known = self.unqueued.unwrap_or_default();
+        let (mut is_sure, mut pause) =
+            (false, PROBE_PAUSE.max(PROBE_SHARE.saturating_mul(self.step - self.probe.began)));
+        match sample.mean().filter(|_| self.phase == Phase::Measure) {
+            Some(mean) => {
+                // One call at a time waits for nobody.
+                let is_same_rate = self.limit > 1.0 && sample.rate() > SAME_RATE * self.probe.possible;
+                is_sure = mean > SHORTER * known && !is_same_rate;
+                if !is_sure {
+                    pause = 0;
+                }
+                self.unqueued = Some(mean);
+            }
+            // What did not drain is a queue: less of it is left for the next probe.
+            None => self.unqueued = Some(known / 2.0),
         }
-        let pause = if self.is_sure { PROBE_PAUSE.max(PROBE_SHARE * (self.step - self.began)) } else { 0 };
+        self.is_sure = is_sure;
         self.next_probe = self.step.saturating_add(pause);
         self.phase = Phase::Watch;
-        self.refused = false;
-    }
-
-    /// Guesses from the calls of the last second at most, as long as nothing better is known.
-    fn guess(&mut self, step: &Step) {
-        let Sample { steps, count, .. } = self.sample;
-        if self.is_sure || count < ENOUGH.max(step.peak.into()) && steps < STEPS {
-            return;
-        }
-        if let Some(mean) = std::mem::take(&mut self.sample).mean() {
-            self.unqueued = Some(self.unqueued.map_or(mean, |known| known.min(mean)));
-        }
+        (self.refused, self.ended) = (0.0, 0.0);
     }
 
     /// The machine is busy: the limit follows from what was measured.
-    fn follow(&mut self) {
-        let Some(unqueued) = self.unqueued else { return };
-        let inside = unqueued * self.rate() / self.usage;
+    fn follow(&mut self, step: &Step) {
+        let in_flight = f64::from(step.in_flight);
+        if self.unqueued.is_none() {
+            self.guess(step);
+        }
+        let Some(unqueued) = self.unqueued else {
+            self.limit = self.limit.min(in_flight.max(2.0));
+            return;
+        };
+        let rate = self.rate();
+        let inside = unqueued * rate / self.usage;
         self.limits = true;
-        if self.refused && self.step >= self.next_probe {
+        let tolerated = if self.is_sure { TOLERATED * self.ended } else { 0.0 };
+        if self.refused > tolerated && self.step >= self.next_probe && rate > 0.0 {
             self.limit = (inside / 2.0).floor().max(1.0);
             self.phase = Phase::Drain;
-            self.began = self.step;
+            let calls = in_flight + self.limit + ENOUGH.max(2.0 * self.limit);
+            let patience = PATIENCE * STEPS as f64 * calls / rate;
+            let fails = self.step.saturating_add(WHILE).saturating_add(patience as u64);
+            self.probe = Probe { began: self.step, fails, possible: rate / self.usage };
         } else {
-            self.limit = (inside * GAIN + inside.sqrt()).ceil().max(2.0);
+            self.limit = (GAIN * inside + ROOTS * inside.sqrt() + 1.0).ceil().max(2.0);
+        }
+    }
+
+    /// Guesses from the first calls, as long as nothing is known.
+    fn guess(&mut self, step: &Step) {
+        let Sample { steps, count, .. } = self.sample;
+        if count >= ENOUGH.max(step.peak.into()) || steps >= STEPS {
+            self.unqueued = self.sample.mean();
         }
     }
 
@@ -304,16 +358,32 @@ impl Law {
 
     /// The greatest rate of late, in permits per second.
     fn rate(&self) -> f64 {
-        let mean = RATE_MEAN.min(self.rates.len()).max(1);
-        let sums =
-            (0..=self.rates.len().saturating_sub(mean)).map(|from| self.rates.iter().skip(from).take(mean).sum());
-        sums.fold(0.0, f64::max) * STEPS as f64 / mean as f64
+        let mut count = 0.0;
+        let enough = self.rates.iter().rev().take_while(|ended| {
+            count += **ended;
+            count < ENOUGH
+        });
+        let time = 2.0 * self.unqueued.unwrap_or_default() * STEPS as f64;
+        let mean = enough.count().max(time as usize).clamp(RATE_LEAST, RATE_MOST).min(self.rates.len()).max(1);
+        let recent = self.rates.range(self.rates.len().saturating_sub(RATE_SPAN * mean)..);
+        let mut sum: f64 = recent.clone().take(mean).sum();
+        let mut most = sum;
+        for (new, old) in recent.clone().skip(mean).zip(recent) {
+            sum += new - old;
+            most = most.max(sum);
+        }
+        most * STEPS as f64 / mean as f64
     }
 }
 
 impl Sample {
     fn mean(self) -> Option<f64> {
         (self.count >= 5.0).then(|| self.sum / self.count)
+    }
+
+    /// Permits per second.
+    fn rate(self) -> f64 {
+        self.count * STEPS as f64 / self.steps.max(1) as f64
     }
 }
 
@@ -349,18 +419,18 @@ mod tests {
                     response_time: completed * response_time,
                     in_flight: inside,
                     peak: inside,
-                    refused: offered > self.limit,
+                    refused: offered.saturating_sub(self.limit).into(),
                     reading: Some(Reading { pressure: usage / 0.8, usage: Some(usage) }),
                 });
-                self.limit = limit.expect("there are readings");
-                self.limit
+                self.limit = limit;
+                limit
             };
             (0..steps).map(step).collect()
         }
     }
 
-    /// Sixteen calls are worked on at a time: a quarter more, and the root.
-    const RIGHT: u32 = 24;
+    /// Sixteen calls are worked on at a time: a quarter more, twice the root, and one.
+    const RIGHT: u32 = 29;
 
     #[test]
     fn a_queue_that_was_there_from_the_start_is_found_out() {
@@ -398,7 +468,7 @@ mod tests {
         let limits = service.steps(200, 5_000);
         let last = limits.iter().rev().take(50).max().copied().unwrap_or_default();
         // Twice as many calls are worked on at a time: 32.
-        assert!((40..=50).contains(&last), "{last}");
+        assert!((49..=57).contains(&last), "{last}");
     }
 
     #[test]
@@ -406,14 +476,5 @@ mod tests {
         let mut service = Service::new(64);
         let limits = service.steps(1_000, 15);
         assert!(limits.iter().all(|limit| *limit >= 16), "{limits:?}");
-    }
-
-    #[test]
-    fn without_readings_there_is_no_limit_after_a_while() {
-        let mut law = Law::new(5);
-        let step = Step { steps: 1, ..Step::default() };
-        let limits: Vec<Option<u32>> = (0..STALE).map(|_| law.advance(&step)).collect();
-        assert_eq!(limits.first(), Some(&Some(5)));
-        assert_eq!(limits.last(), Some(&None));
     }
 }

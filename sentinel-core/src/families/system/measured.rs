@@ -1,18 +1,18 @@
 //! What is measured of all inbound calls, step by step, by the calls themselves.
 
-use std::collections::VecDeque;
-
 use parking_lot::Mutex;
 
 use super::{AGAIN, law};
 use crate::{
-    signals::Signal,
+    signals::{SignalName, Signals},
     statistics::Node,
     sync::{counter::Counter, gauge::Gauge, moment::Moment, number::Number, peak::Peak},
 };
 
 /// The length of a step, in nanoseconds.
 const STEP: u64 = AGAIN;
+/// How often the mean of the last second is looked at, in nanoseconds.
+const LOOK: u64 = 10_000_000;
 
 /// The calls that ended and their response times together, since the beginning.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,32 +37,30 @@ impl Ended {
     }
 }
 
-/// The mean response time of the last second, brought up to date once in each step.
+/// The mean response time of the last second, looked at now and then.
 #[derive(Debug, Default)]
 pub(crate) struct Mean {
     due: Moment,
     /// Seconds.
     mean: Number,
-    marks: Mutex<VecDeque<(u64, Ended)>>,
 }
 
 impl Mean {
     /// The mean response time of calls that ended within the last second, in seconds; 0 if there were none.
+    #[inline]
     pub(super) fn of_last_second(&self, now: u64, node: &Node) -> f64 {
-        if !self.due.is_ahead(now)
-            && let Some(mut marks) = self.marks.try_lock()
-        {
-            let (step, ended) = (now / STEP, Ended::of(node));
-            marks.push_back((step, ended));
-            // The last one that is a second ago is where the second begins.
-            while marks.get(1).is_some_and(|(at, _)| at + law::STEPS <= step) {
-                marks.pop_front();
-            }
-            let Ended { count, response_time } = ended.since(marks.front().map_or(ended, |(_, begin)| *begin));
-            self.mean.set(if count == 0 { 0.0 } else { response_time / count as f64 });
-            self.due.set((step + 1).saturating_mul(STEP));
+        if !self.due.is_ahead(now) {
+            self.look(now, node);
         }
         self.mean.get()
+    }
+
+    #[cold]
+    fn look(&self, now: u64, node: &Node) {
+        // First, so that few others look, too.
+        self.due.set((now / LOOK + 1).saturating_mul(LOOK));
+        let (count, response_time) = node.ended_last_second(now);
+        self.mean.set(if count == 0 { 0.0 } else { response_time.as_secs_f64() / count as f64 });
     }
 }
 
@@ -73,13 +71,14 @@ pub(crate) struct Bbr {
     gauge: Gauge,
     peak: Peak,
     refused: Counter,
-    learner: Mutex<Learner>,
+    learner: Mutex<Box<Learner>>,
 }
 
 #[derive(Debug)]
 struct Learner {
     law: law::Law,
-    /// The step that was last; before the first call there is none.
+    /// When the first call came, in nanoseconds, and the step that was last; before that call there is none.
+    began: u64,
     step: Option<u64>,
     ended: Ended,
     readings: u64,
@@ -87,13 +86,14 @@ struct Learner {
 
 impl Bbr {
     pub(super) fn new(initial: u32) -> Self {
-        let learner = Learner { law: law::Law::new(initial), step: None, ended: Ended::default(), readings: 0 };
+        let learner =
+            Learner { law: law::Law::new(initial), began: 0, step: None, ended: Ended::default(), readings: 0 };
         Self {
             due: Moment::default(),
             gauge: Gauge::new(initial),
             peak: Peak::default(),
             refused: Counter::default(),
-            learner: Mutex::new(learner),
+            learner: Mutex::new(Box::new(learner)),
         }
     }
 
@@ -119,15 +119,21 @@ impl Bbr {
 
     /// Brings the limit up to date.
     #[cold]
-    pub(super) fn follow(&self, now: u64, node: &Node, (signal, threshold): (&Signal, f64), is_share: bool) {
+    pub(super) fn follow(&self, now: u64, node: &Node, signals: &Signals, (name, threshold): (SignalName, f64)) {
         let Some(mut learner) = self.learner.try_lock() else { return };
-        let Learner { law, step, ended, readings } = &mut *learner;
-        let (this, ended_now, readings_now) = (now / STEP, Ended::of(node), signal.readings());
+        let Learner { law, began, step, ended, readings } = &mut **learner;
+        let (this, ended_now) = (now / STEP, Ended::of(node));
+        if step.is_none() {
+            *began = now;
+        }
         let before = step.replace(this).unwrap_or(this);
         let new = ended_now.since(std::mem::replace(ended, ended_now));
-        let is_new = std::mem::replace(readings, readings_now) != readings_now;
-        let in_flight = self.gauge.in_flight();
         if this > before {
+            let signal = signals.signal(name);
+            let readings_now = signal.readings();
+            let is_new = std::mem::replace(readings, readings_now) != readings_now;
+            let value = signals.current(name, now).filter(|_| is_new);
+            let in_flight = self.gauge.in_flight();
             let limit = law.advance(&law::Step {
                 steps: this - before,
                 completed: new.count,
@@ -135,13 +141,14 @@ impl Bbr {
                 in_flight,
                 // It is not above what fits a gauge.
                 peak: self.peak.take(in_flight.into()) as u32,
-                refused: self.refused.take() > 0,
-                reading: signal
-                    .get()
-                    .filter(|_| is_new)
-                    .map(|value| law::Reading { pressure: value / threshold, usage: is_share.then_some(value) }),
+                refused: self.refused.take(),
+                reading: value.map(|value| law::Reading {
+                    pressure: value / threshold,
+                    usage: (name == SignalName::CpuUsage).then_some(value),
+                }),
             });
-            let limit = limit.unwrap_or(u32::MAX);
+            let is_known = signals.counts(signal.read_at().max(*began), now);
+            let limit = if is_known { limit } else { u32::MAX };
             if limit != self.gauge.limit() {
                 self.gauge.set_limit(limit);
             }

@@ -188,7 +188,8 @@ impl Params for SystemParams {
             }
             Metric::Load1(load) => (load > 0.0 && load <= MAX_LOAD, "a load is above 0 and at most a million"),
             Metric::InboundQps(permits) => {
-                ((0.0..=MAX_COUNT).contains(&permits), "a threshold is a number from 0 to 4294967295")
+                let holds = (0.0..=MAX_COUNT).contains(&permits) && permits.fract() == 0.0;
+                (holds, "permits per second are a whole number from 0 to 4294967295")
             }
             Metric::InFlight(_) => (true, ""),
             Metric::AvgResponseTime(time) => {

@@ -15,7 +15,7 @@ impl Lawful for System {
             share().prop_map(Metric::CpuUsage),
             share().prop_map(Metric::MemoryUsage),
             (0.0..10.0).prop_map(Metric::Load1),
-            (0.0..20.0).prop_map(Metric::InboundQps),
+            prop_oneof![4 => (0..20_u32).prop_map(f64::from), 1 => 0.0..20.0].prop_map(Metric::InboundQps),
             (0..5_u32).prop_map(Metric::InFlight),
             (0..50_u64).prop_map(|time| Metric::AvgResponseTime(Duration::from_millis(time))),
         ];
@@ -126,6 +126,19 @@ fn a_slow_second_refuses_until_it_has_passed() {
 }
 
 #[test]
+fn the_first_slow_call_refuses_the_next_and_calls_of_long_ago_none() {
+    let service = Service::new([SystemRule::avg_response_time(Duration::from_millis(10))]);
+    for (pause, is_let_in) in [(0, false), (2_000, true), (3_600_000, true)] {
+        let call = service.let_in("a").expect("nothing is slow");
+        service.advance(11);
+        drop(call);
+        service.advance(pause);
+        assert_eq!(service.let_in("a").is_some(), is_let_in, "after {pause} ms");
+        service.advance(2_000);
+    }
+}
+
+#[test]
 fn a_gate_refuses_while_the_signal_is_above_its_threshold_and_an_unknown_signal_never_is() {
     let service = Service::new([SystemRule::cpu_usage(0.8).gate()]);
     assert!(service.let_in("a").is_some());
@@ -134,6 +147,87 @@ fn a_gate_refuses_while_the_signal_is_above_its_threshold_and_an_unknown_signal_
     assert!(service.sentinel.enter("out").immediately().is_ok());
     service.sentinel.signals().set_cpu_usage(0.8);
     assert!(service.let_in("a").is_some());
+}
+
+#[test]
+fn a_signal_of_long_ago_limits_nothing_also_under_a_rule_that_is_new() {
+    for rule in [SystemRule::cpu_usage(0.8).gate(), SystemRule::cpu_usage(0.8).initial_in_flight(1)] {
+        let service = Service::new([rule.clone()]);
+        service.sentinel.signals().set_cpu_usage(0.95);
+        let inside = [service.let_in("a"), service.let_in("a")];
+        assert!(inside.iter().any(Option::is_none));
+        service.advance(10_000);
+        assert!((0..10).all(|_| service.let_in("a").is_some()));
+        service.sentinel.rules().clear("test");
+        service.sentinel.rules().replace("test", Rules::new().system([rule])).expect("valid");
+        assert!(service.let_in("a").is_some());
+    }
+}
+
+#[test]
+fn an_odd_reading_is_none_and_the_limit_goes_on_to_follow_the_others() {
+    for odd in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -1.0, f64::MAX] {
+        let service = Service::new([SystemRule::cpu_usage(0.8).initial_in_flight(4)]);
+        let most = |seconds: u64, usage: f64| {
+            let mut most = 0;
+            for _ in 0..10 * seconds {
+                service.sentinel.signals().set_cpu_usage(usage);
+                let inside: Vec<Entry> = std::iter::from_fn(|| service.let_in("a")).take(500).collect();
+                most = inside.len();
+                service.advance(20);
+                drop(inside);
+                service.advance(80);
+            }
+            most
+        };
+        most(1, 1.0);
+        service.sentinel.signals().set_cpu_usage(odd);
+        assert!(service.sentinel.signals().cpu_usage().is_none_or(f64::is_finite));
+        service.advance(100);
+        assert!(most(1, 1.0) < 100, "busy after {odd}");
+        assert!(most(30, 0.1) >= 100, "not busy after {odd}");
+    }
+}
+
+#[test]
+fn a_call_for_more_permits_than_are_measured_passes_alone() {
+    let service = Service::new([SystemRule::cpu_usage(0.8).initial_in_flight(1)]);
+    let call = Call::new().count(10);
+    let enter = || service.sentinel.enter_with(Target::new("a").inbound(), &call).immediately();
+    for _ in 0..600 {
+        service.sentinel.signals().set_cpu_usage(0.95);
+        let inside = enter().expect("nothing is in flight");
+        let refused = enter().expect_err("something is");
+        assert!(refused.retry_after().is_some());
+        service.advance(20);
+        drop(inside);
+        service.advance(80);
+    }
+}
+
+#[test]
+fn a_call_for_more_permits_than_the_rule_says_need_not_try_again() {
+    let service = Service::new([SystemRule::in_flight(2)]);
+    let call = Call::new().count(3);
+    let refused = service.sentinel.enter_with(Target::new("a").inbound(), &call).immediately().expect_err("too many");
+    assert_eq!(refused.retry_after(), None);
+}
+
+#[cfg(feature = "sampler")]
+#[test]
+fn a_reading_counts_for_three_intervals_of_the_sampler() {
+    let clock = ManualClock::new();
+    let minute = Duration::from_secs(60);
+    let sentinel = Sentinel::builder().clock(clock.clone()).sampler(minute).build().expect("valid");
+    // Set by hand, and before there is a rule for which the sampler would run.
+    sentinel.signals().set_memory_usage(1.0);
+    let signals = |now: Duration| {
+        clock.advance_to(now);
+        let now = u64::try_from(now.as_nanos()).expect("small");
+        sentinel.signals().current(crate::signals::SignalName::MemoryUsage, now)
+    };
+    assert_eq!(signals(3 * minute - Duration::from_millis(1)), Some(1.0));
+    assert_eq!(signals(3 * minute), None);
 }
 
 #[test]
@@ -205,6 +299,10 @@ fn documents_say_metric_and_threshold_and_leave_the_resource_out() {
         (r#"{"metric": "cpuUsage", "threshold": 80}"#, "threshold is 80, but a share is above 0 and at most 1"),
         (r#"{"metric": "cpu", "threshold": 1}"#, "did you mean `cpuUsage`?"),
         (r#"{"threshold": 1}"#, "metric is missing"),
+        (
+            r#"{"metric": "inboundQps", "threshold": 0.5}"#,
+            "threshold is 0.5, but permits per second are a whole number",
+        ),
         (r#"{"metric": "inFlight", "threshold": 1.5}"#, "threshold is 1.5, but it is a whole number"),
     ];
     for (document, expected) in errors {
