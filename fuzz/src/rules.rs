@@ -112,7 +112,7 @@ impl AnyRule {
     }
 
     fn shedding(&self) -> SheddingRule {
-        let rule = SheddingRule::new(self.name()).k(1.0 + f64::from(self.threshold) / 50.0);
+        let rule = SheddingRule::new(self.name()).k(1.1 + f64::from(self.threshold) / 50.0);
         let rule = rule.within(self.interval() * 10).min_request_amount(self.count());
         self.finish(rule)
     }

@@ -14,6 +14,12 @@ use sentinel_core::{
 };
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
+
+/// Calls of `c` go out, all others come in.
+fn target(name: &str) -> Target<'_> {
+    if name == "c" { Target::new(name) } else { Target::new(name).inbound() }
+}
+
 const ORIGINS: [&str; 3] = ["", "web", "batch"];
 const CLASSES: [Criticality; 3] = [Criticality::Sheddable, Criticality::Default, Criticality::Critical];
 
@@ -51,7 +57,7 @@ impl Chosen {
             rules = rules.system([SystemRule::in_flight(2 * threshold).id("system")]);
         }
         if has(6) {
-            rules = rules.shedding([SheddingRule::new("a").min_request_amount(2).id("shedding")]);
+            rules = rules.shedding([SheddingRule::new("c").min_request_amount(2).id("shedding")]);
         }
         if has(7) {
             rules = rules.authority([AuthorityRule::deny("b", ["batch"]).id("authority")]);
@@ -120,7 +126,7 @@ impl Calls {
             Act::Enter { name, count, origin, class, value } => {
                 let args = [Arg::from(value)];
                 let call = Call::new().count(count).origin(ORIGINS[origin]).criticality(CLASSES[class]).args(&args);
-                self.keep(sentinel.enter_with(Target::new(NAMES[name]).inbound(), &call));
+                self.keep(sentinel.enter_with(target(NAMES[name]), &call));
             }
             Act::Finish { call, how } if !self.entries.is_empty() => {
                 let mut entry = self.entries.swap_remove(call % self.entries.len());
@@ -172,7 +178,7 @@ fn is_like_new(clock: &ManualClock, used: &Sentinel, rules: &Rules) {
     clock.advance(Duration::from_secs(3_600));
     // Whatever learns from outcomes learns that all is well.
     for _ in 0..40 {
-        NAMES.iter().for_each(|name| drop(used.enter(Target::new(name).inbound()).immediately()));
+        NAMES.iter().for_each(|name| drop(used.enter(target(name)).immediately()));
         clock.advance(Duration::from_secs(60));
     }
     clock.advance(Duration::from_secs(3_600));

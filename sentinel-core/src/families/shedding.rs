@@ -11,6 +11,7 @@ use crate::{
     call::Call,
     clock::saturating_nanos,
     families::{Cause, Check, Checks, Context, Exit, Family, Step, sealed::Sealed},
+    resource::Direction,
     rules::Compiled,
     statistics::Outcome,
     sync::{dice::Dice, success_window::SuccessWindow},
@@ -27,11 +28,14 @@ const BUCKETS: u32 = 40;
 /// down. Each client sees the share of its own calls that go well, and refuses by itself what would most likely fail
 /// anyway: at once, without a connection, and without a configured limit.
 ///
+/// It is about calls that go out. Resources of calls that [come in](crate::Target::inbound) have no shedding rules, also if
+/// one names them or all.
+///
 /// # Fields
 ///
 /// | document | in code | meaning | range | default |
 /// |---|---|---|---|---|
-/// | `k` | [`k`](SheddingParams::k) | how many calls the client asks for per call that goes well, before it sheds: the higher, the later | 1 to 100 | 2 |
+/// | `k` | [`k`](SheddingParams::k) | how many calls the client asks for per call that goes well, before it sheds: the higher, the later | 1.1 to 100 | 2 |
 /// | `intervalMs` | [`interval`](SheddingParams::interval) | the time that is looked back on | 1 s to 1 h | 2 min |
 /// | `minRequestAmount` | [`min_request_amount`](SheddingParams::min_request_amount) | calls within the interval from which on the share says anything | 0 to 4,294,967,295 | 10 |
 /// | `maxShare` | [`max_share`](SheddingParams::max_share) | the greatest share of calls that are shed; the others find out when the service is back | above 0, to 1 | 0.95 |
@@ -41,7 +45,7 @@ const BUCKETS: u32 = 40;
 /// Within the interval, it counts the calls that ended, those that it shed itself, and those that went well. A call is shed
 /// with the probability `(asked - k * good) / (asked + 1)`, where `asked` is the first two, as far as that is above 0. With `k` of 2 the service
 /// thus gets at most about twice as many calls as it answers well, however many are asked for; once it answers all, it gets all
-/// within about three intervals. Calls that are
+/// within about three intervals; with `k` of 1.1, which spares the service more, within about thirty. Calls that are
 /// [ignored](crate::Entry::ignore), and calls that a later rule refuses, do not count; neither do those that last. The formula is that of
 /// adaptive throttling in *Site Reliability Engineering* (Beyer et al., 2016, chapter 21), the greatest share that of
 /// Envoy's admission control.
@@ -81,6 +85,7 @@ impl Sealed for Shedding {}
 
 impl Family for Shedding {
     const NAME: &'static str = "shedding";
+    const DIRECTION: Option<Direction> = Some(Direction::Outbound);
     type Params = SheddingParams;
 }
 

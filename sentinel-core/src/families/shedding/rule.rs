@@ -8,6 +8,8 @@ use crate::{
     rules::{Report, Rule},
 };
 
+/// With 1, a client that has shed calls goes on to shed them.
+const MIN_K: f64 = 1.1;
 const MAX_K: f64 = 100.0;
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_INTERVAL: Duration = Duration::from_secs(60 * 60);
@@ -33,7 +35,8 @@ pub type SheddingRule = Rule<Shedding>;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SheddingParams {
-    /// How many calls the client asks for per call that goes well before it sheds; from 1 to 100, default 2. Document: `k`.
+    /// How many calls the client asks for per call that goes well before it sheds; from 1.1 to 100, default 2. Document:
+    /// `k`.
     pub k: f64,
     /// The time that is looked back on; from 1 s to 1 h, default 2 min. Document: `intervalMs`.
     pub interval: Duration,
@@ -106,8 +109,8 @@ impl Rule<Shedding> {
 
 impl Params for SheddingParams {
     fn validate(&self, report: &mut Report<'_>) {
-        if !(1.0..=MAX_K).contains(&self.k) {
-            report.invalid("k", self.k, "it is a number from 1 to 100");
+        if !(MIN_K..=MAX_K).contains(&self.k) {
+            report.invalid("k", self.k, "it is a number from 1.1 to 100");
         }
         if !(MIN_INTERVAL..=MAX_INTERVAL).contains(&self.interval) {
             report.invalid("intervalMs", self.interval.as_secs_f64() * 1e3, "an interval lasts from 1 s to 1 h");

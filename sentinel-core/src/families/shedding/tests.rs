@@ -4,13 +4,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Entry, ManualClock, Rule, Rules, Sentinel,
+    Entry, ManualClock, Rule, Rules, Sentinel, Target,
     families::laws::{Lawful, laws},
 };
 
 impl Lawful for Shedding {
     fn any_rule() -> BoxedStrategy<Rule<Self>> {
-        let k = prop_oneof![4 => 1.0..4.0, 1 => prop::sample::select(vec![0.5, f64::NAN, 1e9])];
+        let k = prop_oneof![4 => 1.1..4.0, 1 => prop::sample::select(vec![0.5, f64::NAN, 1e9])];
         let interval = prop::sample::select(vec![500_u64, 1_000, 10_000, 120_000]);
         let share = prop_oneof![4 => 0.1..=1.0, 1 => prop::sample::select(vec![0.0, 1.5, f64::NAN])];
         (k, interval, 0..20_u32, share)
@@ -107,6 +107,28 @@ fn a_service_that_is_back_gets_everything_within_three_intervals() {
     assert!((40..=60).contains(&sent), "the rest finds out: {sent}");
     client.load(30, 1_000);
     assert_eq!(client.load(10, 1_000), (1_000, 1_000));
+}
+
+#[test]
+fn calls_that_come_in_are_not_shed() {
+    let client = Client::new(SheddingRule::new("*"));
+    let fails = |target: Target<'_>| client.sentinel.enter(target).immediately().map(|mut entry| entry.fail());
+    assert!((0..1_000).all(|_| fails(Target::new("GET /").inbound()).is_ok()));
+    assert!((0..1_000).any(|_| fails(Target::new("inventory")).is_err()));
+}
+
+#[test]
+fn the_nearer_k_is_to_one_the_longer_it_takes_until_everything_is_sent() {
+    for (k, intervals) in [(2.0, 3), (1.5, 7), (1.1, 30)] {
+        let client = Client::new(SheddingRule::new("r").k(k).within(Duration::from_secs(1)));
+        client.load(5, 0);
+        client.load(intervals, 1_000);
+        let (sent, _) = client.load(1, 1_000);
+        assert!(sent > 900, "k {k}: {sent} after {intervals} intervals");
+    }
+    let rules = Rules::new().shedding([SheddingRule::new("r").k(1.0)]);
+    let error = Sentinel::default().rules().replace("test", rules).expect_err("it would hardly recover").to_string();
+    assert_eq!(error, "shedding rule 1 for `r`: k is 1, but it is a number from 1.1 to 100");
 }
 
 #[test]
