@@ -73,3 +73,39 @@ fn ten_seconds_after_a_surge_every_call_is_answered_in_time() {
         assert!(goodput >= 0.999 * offered, "variation {variation}: {goodput} of {offered}");
     }
 }
+
+/// What a service is to make of less load than it can bear, in parts of that, and of more, in parts of its capacity.
+const OTHERS: [(u32, u64, f64, f64, f64); 8] = [
+    (64, 100, 0.5, 0.95, 0.9),
+    (16, 500, 1.0, 0.95, 0.9),
+    (4, 50, 1.0, 0.95, 0.9),
+    (4, 100, 0.0, 0.95, 0.9),
+    (8, 2_000, 0.5, 0.95, 0.9),
+    (2, 500, 0.0, 0.95, 0.9),
+    // Of one or two servers with calls that differ, a queue that is short enough is often full, and one that is not, too long.
+    (2, 500, 1.0, 0.85, 0.9),
+    (1, 200, 1.0, 0.85, 0.85),
+];
+
+#[test]
+fn services_of_other_sizes_and_with_few_calls_a_second_answer_in_time_after_a_minute() {
+    for (servers, millis, variation, below, above) in OTHERS {
+        let service = Service { servers, mean: Duration::from_millis(millis), variation };
+        let seconds = 60.0..if service.capacity() < 50.0 { 470.0 } else { 115.0 };
+        let run = |load: f64, rules: Rules| {
+            let load = |_| load;
+            let length = Duration::from_secs_f64(seconds.end + 5.0);
+            Scenario { length, ..Scenario::new(service, &load) }.run(rules)
+        };
+        let unloaded = run(0.5, Rules::new()).p99(seconds.clone()).as_secs_f64();
+        for load in [0.8, 1.5, 10.0] {
+            let record = run(load, protected());
+            let of = if load < 1.0 { record.offered(seconds.clone()) } else { service.capacity() };
+            let goodput = record.goodput(seconds.clone(), 10 * service.mean) / of;
+            let p99 = record.p99(seconds.clone()).as_secs_f64() / unloaded;
+            let least = if load < 1.0 { below } else { above };
+            assert!(goodput >= least, "{service:?}, load {load}: goodput {goodput:.3} of {least}");
+            assert!(p99 <= 3.0, "{service:?}, load {load}: p99 {p99:.1} times the one at half load");
+        }
+    }
+}
