@@ -140,7 +140,7 @@ pub enum Arg<'a> {
     Text(&'a str),
     /// A truth value.
     Bool(bool),
-    /// A floating point number.
+    /// A floating point number. One of 32 bits is widened: 0.1 of 32 bits is another number than 0.1.
     Float(f64),
     /// Bytes, such as a binary key.
     Bytes(&'a [u8]),

@@ -54,9 +54,14 @@ use crate::{
 /// | `burst` | [`HotspotMetric::Bucket`] | permits that a value which has rested has beyond the threshold | 0 to 4,294,967,295 | 0 |
 /// | `refill` | [`Refill`] | whether permits come back all the time, or together after an interval | `continuous`, `interval` | `continuous` |
 /// | `maxQueueingTimeMs` | [`HotspotMetric::Throttle`] | the longest wait | 0 to an hour | 500 ms |
-/// | `items` | [`items`](HotspotParams::items) | values with a threshold of their own, each `{value, threshold}`; a value is a number, a text or a truth value, and 1, "1" and 1.0 are different ones | at most 10,000 | |
+/// | `items` | [`items`](HotspotParams::items) | values with a threshold of their own, each `{value, threshold}`; a value is a number, a text or a truth value, not [bytes](crate::Arg::Bytes), and 1, "1" and 1.0 are different ones | at most 10,000 | |
 /// | `capacity` | [`capacity`](HotspotParams::capacity) | how many values have a state of their own | 1 to 1,000,000 | 10,000 |
 /// | `cache` | [`ValueCache`] | which values are forgotten for others: those called longest ago, or those called seldom (feature `frequency-cache`) | `lru`, `frequency` | `lru` |
+///
+/// A reload that changes only thresholds, `burst`, `items` or `maxQueueingTimeMs` applies at once, and what is used stays used.
+/// With anything else changed, `capacity` and `cache` among them, the rule starts anew, and so does one that is put back after
+/// it was removed or disabled: a rule counts the calls that were admitted under it, so with `concurrency`, those that are inside
+/// from before do not count.
 ///
 /// # How it decides
 ///
@@ -68,6 +73,9 @@ use crate::{
 /// back what it took as far as time has not given it back already; of a queue only the last place, since those behind
 /// another one have been told when to go.
 ///
+/// An argument is one value. For a call that is about several, pass several arguments and give each a rule: what the first
+/// rules have taken is given back where a later one refuses.
+///
 /// A token bucket admits up to twice its size within one interval: all that it holds, and what comes back meanwhile. What
 /// has to hold in every interval is a matter for [flow rules](crate::Flow).
 ///
@@ -78,21 +86,24 @@ use crate::{
 /// one that has nothing left, that has calls inside, or whose calls wait. Of the others,
 ///
 /// - the `lru` cache looks at eight in turn. It takes one that is as good as new, which loses nothing, and of several the one
-///   that was admitted longest ago; where none is, the one that has used least.
-/// - the `frequency` cache takes one that is as good as new by Clock-PRO, which is close to S3-FIFO: one that was called
-///   once goes soon, one that is called again and again stays. Where none is, it takes the one that has used least in the
-///   shard.
+///   that was admitted longest ago; where none is, the one that was called least often since it came, and of several the
+///   one that has used least.
+/// - the `frequency` cache takes one by Clock-PRO, which is close to S3-FIFO: one that was called once goes soon, one that is
+///   called again and again stays.
 ///
-/// So whoever is forgotten gets back less than a bucket, and no more than seven others (with `frequency`, all others) of the
-/// shard have used that are not held. A value that is limited has used nearly all: no flood of other values, however large,
-/// gives it a permit back, unless they have used as much themselves.
+/// So whoever is forgotten gets back less than a bucket, and nobody is forgotten again and again who is called often: a flood
+/// of other values, each called as often and with as many permits as it likes, leaves a value its state that gets at least
+/// one of as many calls as an eighth of the capacity, of 1,250 by default. Only a flood that has nearly all other values of
+/// a shard held when that one is not gets it forgotten. For that it has to use up whole buckets as fast as they fill: capacity
+/// times threshold permits an interval, a million a second for 10,000 values at 100 a second.
 ///
 /// Where all that are looked at are held, new values of the shard share one state, with the rule's threshold for all of them together, until
 /// there is room; values that the rule names in its items always find room. With a low threshold and a long interval many
 /// values are held for long: give such a rule the capacity for all values that come within an interval.
 ///
-/// Up to a half more values than the capacity are kept (with the default, a sixth), since chance does not fill shards
-/// alike. Each takes some 170 bytes, with `frequency` 220.
+/// With a capacity below 64 there is one shard. From there on there are several, and more values than the capacity are kept,
+/// since chance does not fill shards alike: up to three quarters more, with the default a sixth. Each takes some 170 bytes,
+/// with `frequency` 245.
 ///
 /// # Example
 ///

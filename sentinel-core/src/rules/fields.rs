@@ -77,12 +77,13 @@ impl<'a> Fields<'a> {
     /// A whole number from -2,147,483,647 to 2,147,483,647.
     pub(crate) fn integer(&mut self, name: &'static str) -> Option<i32> {
         let value = self.get(name)?;
-        let number = value.as_f64().filter(|number| number.fract() == 0.0 && number.abs() <= f64::from(i32::MAX));
+        let whole = f64::from(i32::MIN)..=f64::from(i32::MAX);
+        let number = value.as_f64().filter(|number| number.fract() == 0.0 && whole.contains(number));
         self.typed(
             name,
             value,
             number.map(|number| number as i32),
-            "it is a whole number from -2147483647 to 2147483647",
+            "it is a whole number from -2147483648 to 2147483647",
         )
     }
 

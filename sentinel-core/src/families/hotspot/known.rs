@@ -4,7 +4,13 @@ use std::sync::Arc;
 
 #[cfg(feature = "frequency-cache")]
 use super::frequent::Frequent;
-use super::{limits::Limits, meter::Law, recent::Recent, rule::ValueCache, shard::Value};
+use super::{
+    limits::Limits,
+    meter::{Law, Limit},
+    recent::Recent,
+    rule::ValueCache,
+    shard::Value,
+};
 
 /// The values that have a state of their own.
 #[derive(Debug)]
@@ -25,13 +31,14 @@ impl Known {
         }
     }
 
-    /// A value that is called.
+    /// A value that is called under this limit.
     #[inline]
-    pub(super) fn with<T>(&mut self, key: u64, act: impl FnOnce(&mut Value) -> T) -> Option<T> {
+    #[cfg_attr(not(feature = "frequency-cache"), expect(unused_variables, reason = "the other cache looks at it"))]
+    pub(super) fn with<T>(&mut self, key: u64, limit: Limit, act: impl FnOnce(&mut Value) -> T) -> Option<T> {
         match self {
             Self::Recent(recent) => recent.get_mut(key).map(act),
             #[cfg(feature = "frequency-cache")]
-            Self::Frequent(frequent) => frequent.with(key, act),
+            Self::Frequent(frequent) => frequent.with(key, limit, act),
         }
     }
 

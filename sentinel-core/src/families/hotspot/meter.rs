@@ -75,6 +75,8 @@ pub(super) struct Meter {
     at: u64,
     /// The threshold that it last was under.
     threshold: u32,
+    /// Tells it from that of the same value before it was forgotten and came again.
+    pub(super) number: u32,
 }
 
 /// What a call took from a meter.
@@ -95,6 +97,10 @@ pub(super) struct Refusal {
 }
 
 impl Meter {
+    pub(super) fn new(number: u32) -> Self {
+        Self { number, ..Self::default() }
+    }
+
     /// Takes permits, at most as many as the limit's capacity. Returns the nanoseconds until the call may go on as well.
     #[inline(always)]
     pub(super) fn take(&mut self, law: &Law, limit: Limit, now: u64, permits: u64) -> Result<(Taken, u64), Refusal> {
@@ -118,7 +124,7 @@ impl Meter {
                 0
             }
         };
-        *self = Self { used: after, at, threshold };
+        *self = Self { used: after, at, threshold, ..*self };
         let mark = if let Law::Queue { .. } = law { self.end(threshold) as u64 } else { at };
         Ok((Taken { mark }, wait))
     }
@@ -130,20 +136,22 @@ impl Meter {
     /// # Why this gives back no more than was taken
     ///
     /// What is used leaves in the order in which it came. So of what the call took there is at least what time cannot have
-    /// given back since, and without that, who asked besides would have used no less than what then remains.
+    /// given back since, and without that, who asked besides would have used no less than what then remains. `limit` is the one
+    /// that the call took under. Another one may be in force by now, or have been since; the meter does not know from when on,
+    /// so time counts as much as it may have given back under any that it was under.
     pub(super) fn give_back(&mut self, law: &Law, limit: Limit, now: u64, permits: u64, taken: Taken) {
-        let Limit { threshold, .. } = limit;
         let took = u128::from(permits) * law.unit();
         let left = if let Law::Queue { .. } = law {
-            let end = self.end(threshold);
+            let end = self.end(self.threshold);
             if end as u64 != taken.mark {
                 return;
             }
-            took.min(end.saturating_sub(u128::from(now) * u128::from(threshold)))
+            took.min(end.saturating_sub(u128::from(now) * u128::from(self.threshold)))
         } else {
-            Self { used: took, at: taken.mark, threshold }.drained(law, threshold, now).used
+            let threshold = limit.threshold.max(self.threshold);
+            Self { used: took, at: taken.mark, ..*self }.drained(law, threshold, now).used
         };
-        *self = self.drained(law, threshold, now);
+        // Whoever asks next finds what time gives back, at the threshold that is in force then.
         self.used = self.used.saturating_sub(left);
     }
 

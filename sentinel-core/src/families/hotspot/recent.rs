@@ -11,6 +11,10 @@ const LOOKED_AT: usize = 8;
 
 /// The values that were called last, as far as looking at a few at a time can tell: that keeps no order, which every call
 /// would have to change.
+///
+/// One that is as good as new was not called for as long as its bucket takes to fill: such ones go first. Where there is
+/// none, the one goes that was called least often. Not the one that has used least: that would always be the one that was
+/// forgotten last, however often it comes, where the others are called once with many permits.
 #[derive(Debug)]
 pub(super) struct Recent {
     capacity: usize,

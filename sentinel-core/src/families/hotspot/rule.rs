@@ -136,7 +136,8 @@ pub struct HotspotItem {
     pub threshold: u32,
 }
 
-/// The value of an argument, as a rule names it. Values of different types are different ones: 1 is not "1".
+/// The value of an argument, as a rule names it. Values of different types are different ones: 1 is not "1". Arguments that are
+/// [bytes](Arg::Bytes) have the rule's threshold and cannot be named: documents have no form for them.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ItemValue {
@@ -146,7 +147,8 @@ pub enum ItemValue {
     Text(String),
     /// A truth value.
     Bool(bool),
-    /// A finite floating point number. Documents: with a point or an exponent.
+    /// A finite floating point number of 64 bits. One of 32 bits is widened, here and as an [argument](Arg::Float): 0.1 of 32
+    /// bits is not 0.1. Documents: with a point or an exponent.
     Float(f64),
 }
 
@@ -160,7 +162,7 @@ macro_rules! item_value_from {
     };
 }
 
-item_value_from!(i32 => Integer, u32 => Integer, i64 => Integer, &str => Text, String => Text, bool => Bool, f64 => Float);
+item_value_from!(i32 => Integer, u32 => Integer, i64 => Integer, &str => Text, String => Text, bool => Bool, f32 => Float, f64 => Float);
 
 impl fmt::Display for ItemValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -37,8 +37,8 @@ pub(super) struct Value {
     pub(super) meter: Meter,
     pub(super) traffic: Traffic,
     pub(super) key: u64,
-    /// Tells it from itself before it was forgotten and came again.
-    number: u32,
+    /// How often it was called.
+    calls: u32,
 }
 
 /// What a call asks of a value.
@@ -48,7 +48,7 @@ pub(super) struct Ask<'a> {
     pub(super) arg: Arg<'a>,
     /// The limit of the value.
     pub(super) limit: Limit,
-    /// At least one, and at most as many as the limit ever has.
+    /// At least one.
     pub(super) permits: u32,
     pub(super) now: u64,
 }
@@ -71,7 +71,7 @@ impl Shard {
     /// Takes permits of a value. Returns the nanoseconds until the call may go on as well.
     #[inline]
     pub(super) fn take(&mut self, ask: &Ask<'_>, limits: &Limits) -> Result<(Token, u64), Refusal> {
-        match self.known.with(ask.key, |value| value.take(ask, &limits.law, ask.limit)) {
+        match self.known.with(ask.key, ask.limit, |value| value.take(ask, &limits.law, ask.limit)) {
             Some(answer) => answer,
             None => self.admit(*ask, limits),
         }
@@ -110,7 +110,7 @@ impl Shard {
             return;
         }
         self.known.peek(token.key, |value| {
-            if value.number == token.number {
+            if value.meter.number == token.number {
                 value.give_back(token, &limits.law, limits.of(token.key), now);
             }
         });
@@ -134,22 +134,28 @@ impl Shard {
 
 impl Value {
     fn new(key: u64, number: u32) -> Self {
-        Self { meter: Meter::default(), traffic: Traffic::default(), key, number }
+        Self { meter: Meter::new(number), traffic: Traffic::default(), key, calls: 0 }
     }
 
     #[inline(always)]
     fn take(&mut self, ask: &Ask<'_>, law: &Law, limit: Limit) -> Result<(Token, u64), Refusal> {
         let Ask { key, permits, now, .. } = *ask;
-        let taken = self.meter.take(law, limit, now, permits.into());
+        let taken = if u64::from(permits) <= limit.capacity {
+            self.meter.take(law, limit, now, permits.into())
+        } else {
+            Err(limit.never())
+        };
         self.traffic.count(now, permits, taken.is_ok());
-        taken.map(|(taken, wait)| (Token { taken, key, number: self.number, permits }, wait))
+        self.calls = self.calls.saturating_add(1);
+        taken.map(|(taken, wait)| (Token { taken, key, number: self.meter.number, permits }, wait))
     }
 
-    /// For one to forget: the less there is to lose, the sooner; where that is nothing, the longer ago it was admitted.
-    /// Nothing where it must not be forgotten.
-    pub(super) fn rank(&self, limits: &Limits, now: u64) -> Option<(u128, u64)> {
+    /// For one to forget: the sooner, the less that gives back in the long run. That is nothing where it is as good as new;
+    /// else the more, the more often it is called, as it will come again and use anew; then, the more it has used. Of
+    /// several, the one that was admitted longest ago. Nothing where it must not be forgotten.
+    pub(super) fn rank(&self, limits: &Limits, now: u64) -> Option<(u32, u128, u64)> {
         let lost = self.meter.given_back_if_forgotten(&limits.law, limits.of(self.key), now)?;
-        Some((lost, self.meter.at()))
+        Some((if lost == 0 { 0 } else { self.calls }, lost, self.meter.at()))
     }
 
     fn give_back(&mut self, token: &Token, law: &Law, limit: Limit, now: u64) {

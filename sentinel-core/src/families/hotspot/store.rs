@@ -56,9 +56,6 @@ impl Store {
     pub(super) fn take(&self, arg: Arg<'_>, limits: &Limits, now: u64, permits: u32) -> Result<(Token, u64), Refusal> {
         let key = self.keys.of(&arg);
         let limit = limits.of(key);
-        if u64::from(permits) > limit.capacity {
-            return Err(limit.never());
-        }
         self.shard(key).lock().take(&Ask { key, arg, limit, permits, now }, limits)
     }
 

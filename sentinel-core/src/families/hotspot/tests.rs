@@ -145,9 +145,11 @@ fn a_call_for_nothing_passes_and_a_batch_counts_whole() {
 #[test]
 fn a_value_with_a_threshold_of_its_own_is_one_of_its_type() {
     let rule = HotspotRule::new("r", 0, 2).value(1, 3).value("1", 4).value(true, 5).value(1.0, 6).value("closed", 0);
-    let (_, sentinel) = under([rule]);
+    let (_, sentinel) = under([rule.value(0.1_f32, 7)]);
     let values = [Arg::from(1), Arg::from("1"), Arg::from(true), Arg::from(1.0), Arg::from(false), Arg::from("closed")];
     assert_eq!(values.map(|value| passed(&sentinel, value, 9)), [3, 4, 5, 6, 2, 0]);
+    let others = [Arg::from(0.1_f32), Arg::from(0.1), Arg::from(1_f32), Arg::Bytes(b"closed")];
+    assert_eq!(others.map(|value| passed(&sentinel, value, 9)), [7, 2, 0, 2], "0.1 of 32 bits is not 0.1, but 1 is 1");
     assert_eq!(enter(&sentinel, "closed").expect_err("closed").retry_after(), None);
 }
 
@@ -310,6 +312,12 @@ fn the_snapshot_shows_the_hottest_values() {
     assert_eq!(hot(&sentinel), [("hot".to_owned(), 50.0, 10.0), ("__other__".to_owned(), 50.0, 10.0)]);
     clock.advance(ms(2_000));
     assert_eq!(hot(&sentinel), []);
+
+    let (_, sentinel) = under([HotspotRule::new("r", 0, 50).value("closed", 0)]);
+    let too_many = |value: &str| sentinel.enter_with("r", &Call::new().args(&[value.into()]).count(60)).immediately();
+    assert_eq!(passed(&sentinel, "closed", 70), 0);
+    assert!(too_many("batch").is_err());
+    assert_eq!(hot(&sentinel), [("closed".to_owned(), 0.0, 70.0), ("batch".to_owned(), 0.0, 60.0)]);
 
     let (_, sentinel) = under([HotspotRule::new("r", 0, 50)]);
     for value in 0..100 {

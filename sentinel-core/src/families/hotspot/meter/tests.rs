@@ -68,6 +68,34 @@ fn a_bucket_gives_back_one_permit_after_the_other() {
 }
 
 #[test]
+fn no_more_comes_back_than_was_taken_whatever_threshold_came_meanwhile() {
+    for refill in [Refill::Continuous, Refill::Interval] {
+        let law = Law::Bucket { interval: 1_000 * SECOND, refill };
+        for (before, after) in [(1_000, 2), (2, 1_000)] {
+            let (mut value, limit) = (Metered::new(law, before, 0), Limit::new(before, 0));
+            value.take(0, 1).expect("it is new");
+            let (taken, _) = value.take(0, 1).expect("one is used");
+            value.limit = Limit::new(after, 0);
+            value.meter.give_back(&law, limit, 100 * SECOND, 1, taken);
+            let left = value.used(100 * SECOND);
+            assert!(left >= law.unit().saturating_sub(u128::from(100 * SECOND) * u128::from(after)), "{left}");
+        }
+        // What came back at the new threshold is not given back once more at the old one.
+        let mut value = Metered::new(law, 2, 0);
+        let (taken, _) = value.take(0, 1).expect("it is new");
+        let limit = std::mem::replace(&mut value.limit, Limit::new(1_000, 0));
+        value.take(1_001 * SECOND, 1).expect("there are a thousand");
+        value.meter.give_back(&law, limit, 1_001 * SECOND, 1, taken);
+        assert_eq!(value.used(1_001 * SECOND), law.unit());
+    }
+    let mut queue = Metered::queue(1_000, 1_000 * SECOND, SECOND);
+    let (taken, _) = queue.take(0, 500).expect("it is new");
+    let limit = std::mem::replace(&mut queue.limit, Limit::new(1, 0));
+    queue.meter.give_back(&queue.law, limit, 100 * SECOND, 500, taken);
+    assert_eq!(queue.used(0), 100 * 1_000 * u128::from(SECOND), "the place that has passed is gone");
+}
+
+#[test]
 fn a_bucket_by_interval_gives_back_all_together() {
     let mut value = Metered::by_interval(5, 0, SECOND);
     let admitted = [0, 100, 999, 1_000, 1_001, 1_500, 2_003].map(|at| value.admits(at * MILLI, 7));

@@ -29,6 +29,7 @@ fn documents_say_all_that_code_says() {
         rule(r#""paramIndex": 0, "threshold": 5, "behavior": "throttle", "maxQueueingTimeMs": 20"#),
         HotspotRule::new("r", 0, 5).throttle(ms(20)),
     );
+    assert_eq!(rule(r#""paramIndex": -2147483648, "threshold": 5"#), HotspotRule::new("r", i32::MIN, 5));
     let concurrency = r#""paramIndex": 0, "threshold": 5, "metric": "concurrency""#;
     assert_eq!(rule(concurrency), HotspotRule::new("r", 0, 5).concurrency());
 }
