@@ -45,9 +45,8 @@ use crate::{
 /// | `maxQueueSize` | [`max_waiting`](Queue::max_waiting) | calls that may wait; 0 is no queue | 0 to 1,000,000 | 0 |
 /// | `maxQueueingTimeMs` | [`max_wait`](Queue::max_wait) | the longest wait | above 0 ms, to 1 h | 500 ms |
 /// | `queueOrder` | [`QueueOrder`] | who is served first | `fifo`, `newestFirst` | `fifo` |
-///
 /// | `defaultShare`, `sheddableShare` | [`Shares`] | the shares of the limit that default and sheddable calls may use; only without a queue | above 0, to 1 | 1 |
-/// | `adaptive` | [`Algorithm`] | how the limit finds itself; `threshold` is then the first one, by default 20 | `aimd`, `vegas`, `gradient2` | |
+/// | `adaptive` | [`Algorithm`] | how the limit finds itself; `threshold` is then the first one, by default 20, or the bound that is next to it | `aimd`, `vegas`, `gradient2` | |
 /// | `minThreshold`, `maxThreshold` | [`Adaptive`] | the bounds of a limit that finds itself | 1 to 1,000,000 | 1, 1,000 |
 /// | `windowMs` | [`window`](Adaptive::window) | the time over which response times are averaged; at least ten calls | 10 ms to 10 s | 100 ms |
 /// | `backoff`, `maxResponseTimeMs` | [`Aimd`](Algorithm::Aimd) | what a window that was too slow leaves of the limit, and what is too slow | 0.5 to below 1; above 0 ms, to 1 h | 0.9, 5 s |
@@ -56,7 +55,9 @@ use crate::{
 /// In a dry run, a call that would have to wait counts as one that would be blocked.
 ///
 /// A reload that changes anything but `origin` applies at once and goes on counting calls that are inside: a lower threshold
-/// takes effect as they end, a higher one serves those who wait. With another `origin` the rule starts anew.
+/// takes effect as they end, a higher one serves those who wait. A limit that has found itself stays, unless how it is found
+/// changes. A rule counts the calls that were admitted under it: with another `origin` it starts anew, and so does one that is
+/// put back after it was removed or disabled, whatever is still inside from before.
 ///
 /// # How it decides
 ///
@@ -65,7 +66,7 @@ use crate::{
 /// room, and whoever comes later stands behind it. Permits that come back go to the first in the queue, a batch there
 /// waits until all of its permits are free, and who gives up leaves his place and what he was granted to the next. With
 /// `newestFirst`, a queue that has not been empty for 100 ms serves the newest call first, the one that somebody most
-/// likely still waits for, and refuses the oldest when it is full, until it has been empty. (A semaphore, as the bulkhead of
+/// likely still waits for, and refuses the oldest when it is full and the newest does wait, until it has been empty. (A semaphore, as the bulkhead of
 /// *Release It!*, Nygard 2007; the order under overload is the adaptive LIFO of "Fail at Scale", ACM Queue 13(8), 2015. The
 /// Sentinel family compares first and counts later, which lets too many in, and counts a batch as one.)
 ///
@@ -83,7 +84,8 @@ use crate::{
 /// halved or doubled, `aimd` uses at least 0.95 of the new capacity, with a 99th percentile of at most 2.9 times the one at
 /// half load; so does `vegas` (0.97, 2.3 times), but for a service whose calls become slower, which it takes for a queue (0.66
 /// in the worst case). `gradient2` uses 0.98, but lets a queue grow: up to 12 times. Failed calls count as an overload where they
-/// are a tenth of a window; [ignored](crate::Entry::ignore) ones do not count.
+/// are a tenth of a window, however fast they fail; [ignored](crate::Entry::ignore) ones do not count, nor do response times below
+/// 0.1 ms.
 ///
 /// # Example
 ///
@@ -166,11 +168,17 @@ impl Checks for Isolation {
     fn build(rule: &Compiled<Self>, previous: Option<&Check<Self>>, context: &Context<'_, Self>) -> State {
         let params = &rule.rule.params;
         let kept = previous.filter(|before| before.rule.rule.params.origin == params.origin);
-        let finder = params.adaptive.as_ref().map(|adaptive| {
-            let found = kept.and_then(|before| before.state.finder.as_ref()).filter(|finder| finder.is_for(adaptive));
-            found.cloned().ok_or_else(|| Arc::new(Finder::new(adaptive, params.threshold, context.seed(rule))))
+        let before = kept.and_then(|before| before.state.finder.as_ref());
+        let adaptive = params.adaptive.map(|adaptive| adaptive.under(&params.shares));
+        let finder = adaptive.map(|adaptive| {
+            let found = before.filter(|finder| finder.is_for(&adaptive));
+            found.cloned().ok_or_else(|| Arc::new(Finder::new(&adaptive, params.threshold, context.seed(rule))))
         });
         let goes_on = matches!(finder, Some(Ok(_)));
+        if let Some(before) = before.filter(|_| !goes_on) {
+            // Calls that it still learns from must not set the limit that is in force from now on.
+            before.retire();
+        }
         let gauges = match kept.map(|before| &before.state.gauges) {
             Some(Gauges::Total(gauge)) if goes_on => Gauges::Total(Arc::clone(gauge)),
             Some(gauges) => gauges.follow(params.threshold, context),
@@ -215,7 +223,10 @@ impl Checks for Isolation {
     fn resume(check: &Check<Self>, token: &mut Token, now: u64) -> Resume {
         let (Some(gauge), Some(waiter)) = (token.gauge(check), &token.waiter) else { return Resume::Pass };
         let fate = match waiter.fate() {
-            None if now < waiter.until() => return Resume::Wait,
+            None if now < waiter.until() => {
+                gauge.stay(waiter, now);
+                return Resume::Wait;
+            }
             None => gauge.withdraw(waiter, now),
             Some(fate) => fate,
         };
@@ -232,10 +243,9 @@ impl Checks for Isolation {
     #[inline(always)]
     fn release(check: &Check<Self>, token: &Token, exit: &Exit) {
         let Some(gauge) = token.gauge(check) else { return };
-        let next = check.state.finder.as_ref().and_then(|finder| finder.learn(exit, gauge));
+        let is_another_limit = check.state.finder.as_ref().is_some_and(|finder| finder.learn(exit, gauge));
         gauge.release(exit.count, exit.now);
-        if let Some(limit) = next.filter(|limit| *limit != gauge.limit()) {
-            gauge.set_limit(limit);
+        if is_another_limit {
             gauge.serve(exit.now);
         }
     }
@@ -313,6 +323,21 @@ impl Turn for Waiter {
     }
 }
 
+/// The turn of a call beyond the room of its queue: that it waits is known when it is polled.
+#[derive(Debug)]
+struct Guest {
+    gauge: Arc<Gauge>,
+    waiter: Arc<Waiter>,
+    joined: u64,
+}
+
+impl Turn for Guest {
+    fn poll(&self, context: &mut TaskContext<'_>) -> Poll<()> {
+        self.gauge.stay(&self.waiter, self.joined);
+        self.waiter.poll(context)
+    }
+}
+
 fn limits(queue: &Queue) -> QueueLimits {
     QueueLimits {
         room: queue.max_waiting,
@@ -323,7 +348,7 @@ fn limits(queue: &Queue) -> QueueLimits {
 
 #[inline(always)]
 fn ask(
-    gauge: &Gauge,
+    gauge: &Arc<Gauge>,
     of_origin: Option<Arc<Gauge>>,
     check: &Check<Isolation>,
     call: &Call<'_>,
@@ -347,7 +372,11 @@ fn ask(
         }
         Asked::Queued(waiter) => {
             *place = Some(Token { of_origin, waiter: Some(Arc::clone(&waiter)) });
-            Step::Queue(waiter, queue.max_wait)
+            let turn: Arc<dyn Turn> = match waiter.beyond() {
+                None => waiter,
+                Some(_) => Arc::new(Guest { gauge: Arc::clone(gauge), waiter, joined: now }),
+            };
+            Step::Queue(turn, queue.max_wait)
         }
         Asked::Refused => Step::Block(cause(gauge, call.permits())),
     }

@@ -6,7 +6,11 @@ use crate::{call::Criticality, rules::Report};
 /// above it. Critical calls may use all of it.
 ///
 /// So under overload sheddable calls are refused first, then default ones; and however many calls of a class come, those above
-/// it find what is kept for them.
+/// it find what is kept for them: one permit at least, however small the limit and the shares.
+///
+/// Only a limit that is less than the number of classes with different shares cannot be shared so. As no class is shut out,
+/// a limit of 1 is for whoever comes first, and of 2 permits one is kept for critical calls. A limit that
+/// [finds itself](crate::Adaptive) does not fall that low.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Shares {
@@ -23,18 +27,28 @@ impl Default for Shares {
 }
 
 impl Shares {
-    /// The permits of a limit that a call has to leave free; it may always use one.
+    /// The permits of a limit that a call has to leave free: those beyond its share, and where classes differ, at least one
+    /// more than the class above has to; but every class may use one, and one more than the class below, if there are as many.
     #[inline]
     pub(crate) fn left(&self, limit: u32, criticality: Criticality) -> u32 {
-        let share = match criticality {
-            Criticality::Critical => 1.0,
-            Criticality::Default => self.default,
-            Criticality::Sheddable => self.sheddable,
-        };
-        if share == 1.0 {
+        if criticality == Criticality::Critical || self.sheddable == 1.0 {
             return 0;
         }
-        limit - ((f64::from(limit) * share) as u32).clamp(1.min(limit), limit)
+        let apart = u32::from(self.sheddable < self.default);
+        let beyond = |share: f64, at_least: u32| {
+            (limit - ((f64::from(limit) * share) as u32).min(limit)).min(limit.saturating_sub(at_least))
+        };
+        let left = beyond(self.default, 1 + apart).max(u32::from(self.default < 1.0));
+        let left = match criticality {
+            Criticality::Sheddable => beyond(self.sheddable, 1).max(left + apart),
+            Criticality::Default | Criticality::Critical => left,
+        };
+        left.min(limit.saturating_sub(1))
+    }
+
+    /// The least limit of which every class leaves something to those above it.
+    pub(crate) fn fewest(&self) -> u32 {
+        1 + u32::from(self.default < 1.0) + u32::from(self.sheddable < self.default)
     }
 
     /// Whether every class may use everything.
@@ -80,8 +94,26 @@ mod tests {
         };
         assert_eq!(left(100), [0, 10, 50]);
         assert_eq!(left(3), [0, 1, 2]);
-        assert_eq!(left(1), [0, 0, 0], "everybody may use one");
+        assert_eq!(left(2), [0, 1, 1], "everybody may use one");
+        assert_eq!(left(1), [0, 0, 0]);
         assert_eq!(left(0), [0, 0, 0]);
         assert_eq!(Shares::default().left(100, Criticality::Sheddable), 0);
+    }
+
+    #[test]
+    fn each_class_leaves_one_permit_at_least_to_those_above_it() {
+        for (default, sheddable) in [(1.0, 0.99), (0.99, 0.99), (0.99, 0.98), (0.1, 0.01)] {
+            let shares = Shares { default, sheddable };
+            let above = [(Criticality::Default, default < 1.0), (Criticality::Sheddable, sheddable < default)];
+            for limit in shares.fewest()..200 {
+                let mut left = 0;
+                for (class, leaves_more) in above {
+                    let more = shares.left(limit, class);
+                    assert!(more >= left + u32::from(leaves_more) && more < limit, "{shares:?} of {limit}: {class:?}");
+                    left = more;
+                }
+            }
+        }
+        assert_eq!(Shares::default().fewest(), 1);
     }
 }

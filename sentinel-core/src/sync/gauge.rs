@@ -15,6 +15,7 @@ use super::{
     primitive::{AtomicU32, AtomicU64, Mutex, Ordering},
     waiter::{Fate, Waiter},
 };
+use crate::event::shielded;
 
 /// Bits of the word that count who waits; the others are the free permits, with a sign.
 const WAITING_BITS: u32 = 30;
@@ -25,7 +26,7 @@ const BATCH: usize = 16;
 /// Who may wait for permits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueueLimits {
-    /// How many at a time, less than 2^30; with 0, nobody waits.
+    /// How many at a time, less than 2^30, and one guest; with 0, nobody waits.
     pub(crate) room: u32,
     /// Nanoseconds for which one waits at most.
     pub(crate) max_wait: u64,
@@ -54,7 +55,8 @@ pub(crate) enum Asked {
 /// *Newest first.* The queue counts as overloaded when it has not been empty for 100 ms. Then whoever came last is served
 /// first, as he is the likeliest still to be there when the answer comes, and where the queue is full the oldest makes
 /// room for the newest. Once it has been empty, it is first come, first served again. (The adaptive LIFO of "Fail at
-/// Scale", ACM Queue 13(8), 2015.)
+/// Scale", ACM Queue 13(8), 2015.) Whoever joins a full queue is its guest until he is known to [wait](Gauge::stay), and
+/// nobody goes for a guest but another guest: so calls that do not mean to wait throw nobody out.
 ///
 /// # Why this is correct
 ///
@@ -152,6 +154,19 @@ impl Gauge {
         }
     }
 
+    /// A call waits on. If it joined beyond the room of the queue, the oldest makes room for it now.
+    pub(crate) fn stay(&self, waiter: &Waiter, now: u64) {
+        let Some(room) = waiter.beyond() else { return };
+        let mut settled = Settled::default();
+        let mut queue = self.queue.lock();
+        if let Some(oldest) = queue.seat(waiter.place, room) {
+            self.refuse(&oldest, &mut settled);
+            self.settle(&mut queue, now, &mut settled);
+        }
+        drop(queue);
+        self.wake(settled, now);
+    }
+
     /// Takes a waiter out of the queue, and says what was decided about it before.
     pub(crate) fn withdraw(&self, waiter: &Waiter, now: u64) -> Fate {
         let mut queue = self.queue.lock();
@@ -161,7 +176,7 @@ impl Gauge {
         self.word.fetch_sub(1, Ordering::Relaxed);
         let waker = waiter.settle(Fate::Refused);
         drop(queue);
-        drop(waker);
+        shielded(|| drop(waker));
         self.serve(now);
         Fate::Refused
     }
@@ -258,21 +273,28 @@ impl Gauge {
         }
         queue.set_newest_first(limits.newest_first);
         self.settle(queue, now, settled);
-        if self.waiting() >= limits.room {
-            let oldest = queue.make_room(now)?;
-            self.refuse(&oldest, settled);
+        let is_full = self.waiting() >= limits.room;
+        if is_full && !queue.serves_newest(now) {
+            return None;
         }
-        let waiter = queue.push(permits, now, now.saturating_add(limits.max_wait));
+        if self.waiting() > limits.room
+            && let Some(guest) = queue.take_guest()
+        {
+            self.refuse(&guest, settled);
+        }
+        let beyond = is_full.then_some(limits.room);
+        let waiter = queue.push(permits, now, now.saturating_add(limits.max_wait), beyond);
         self.word.fetch_add(1, Ordering::Relaxed);
         self.settle(queue, now, settled);
         Some(waiter)
     }
 
-    /// Wakes those who were settled; no lock is held. Serves on if there may be more.
+    /// Wakes those who were settled; no lock is held. Serves on if there may be more. A waker that panics keeps nobody else
+    /// from being woken, and the call that gives back from nothing.
     fn wake(&self, mut settled: Settled, now: u64) {
         loop {
             let more = settled.len() >= BATCH;
-            settled.drain(..).flatten().for_each(Waker::wake);
+            settled.drain(..).flatten().for_each(|waker| shielded(|| waker.wake()));
             if !more {
                 return;
             }

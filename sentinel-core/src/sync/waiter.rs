@@ -19,6 +19,7 @@ pub(crate) struct Waiter {
     pub(super) place: u64,
     permits: u32,
     until: u64,
+    beyond: Option<u32>,
     state: Mutex<State>,
 }
 
@@ -38,8 +39,8 @@ enum State {
 }
 
 impl Waiter {
-    pub(super) fn new(place: u64, permits: u32, until: u64) -> Self {
-        Self { place, permits, until, state: Mutex::new(State::Waiting(None)) }
+    pub(super) fn new(place: u64, permits: u32, until: u64, beyond: Option<u32>) -> Self {
+        Self { place, permits, until, beyond, state: Mutex::new(State::Waiting(None)) }
     }
 
     /// Ready once it is decided; until then the newest waker is kept.
@@ -69,6 +70,11 @@ impl Waiter {
     /// The last moment at which it may still be granted.
     pub(crate) fn until(&self) -> u64 {
         self.until
+    }
+
+    /// The room of the queue, if it joined beyond that.
+    pub(crate) fn beyond(&self) -> Option<u32> {
+        self.beyond
     }
 
     /// Decides, once. Who is waiting has to be woken outside of any lock.

@@ -66,13 +66,21 @@ pub struct IsolationParams {
 pub struct Adaptive {
     /// How it is found.
     pub algorithm: Algorithm,
-    /// The least limit; from 1 to the greatest, default 1. Document: `minThreshold`.
+    /// The least limit; from 1 to the greatest, default 1. With [`Shares`] it is at least as many as there are classes which
+    /// they tell apart. Document: `minThreshold`.
     pub min: u32,
     /// The greatest limit; at most 1,000,000, default 1,000. Document: `maxThreshold`.
     pub max: u32,
     /// The time over which response times are averaged, which is longer where fewer than ten calls end within it; from 10 ms to
     /// 10 s, default 100 ms. Document: `windowMs`.
     pub window: Duration,
+}
+
+impl Adaptive {
+    /// With a least limit of which no class of calls can leave those above it nothing.
+    pub(super) fn under(self, shares: &Shares) -> Self {
+        Self { min: self.min.max(shares.fewest()).min(self.max), ..self }
+    }
 }
 
 /// How a limit finds itself. A window in which a tenth of the calls or more failed counts as an overload in all of them.
@@ -109,6 +117,15 @@ impl Algorithm {
     /// [`Gradient2`](Algorithm::Gradient2) with its defaults.
     pub const fn gradient2() -> Self {
         Self::Gradient2 { tolerance: DEFAULT_TOLERANCE, headroom: DEFAULT_HEADROOM, smoothing: DEFAULT_SMOOTHING }
+    }
+
+    /// How documents name it.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Aimd { .. } => "aimd",
+            Self::Vegas => "vegas",
+            Self::Gradient2 { .. } => "gradient2",
+        }
     }
 }
 
@@ -237,7 +254,7 @@ impl IsolationParams {
     fn validate_adaptive(&self, report: &mut Report<'_>) {
         let Some(Adaptive { algorithm, min, max, window }) = self.adaptive else { return };
         if self.origin != OriginSelector::Any {
-            report.invalid("adaptive", "true", "a limit finds itself only for all origins together");
+            report.invalid("adaptive", algorithm.name(), "a limit finds itself only for all origins together");
         }
         if max == 0 || max > MAX_BOUND {
             report.invalid("maxThreshold", max, "it is from 1 to 1,000,000");
@@ -285,7 +302,8 @@ mod wire {
 
     pub(super) fn read(fields: &mut Fields<'_>) -> IsolationParams {
         let adaptive = read_adaptive(fields);
-        let threshold = fields.small("threshold").or(adaptive.map(|_| DEFAULT_INITIAL));
+        let initial = adaptive.map(|Adaptive { min, max, .. }| DEFAULT_INITIAL.max(min).min(max));
+        let threshold = fields.small("threshold").or(initial);
         IsolationParams {
             threshold: fields.required("threshold", threshold).unwrap_or(1),
             adaptive,
@@ -340,15 +358,14 @@ mod wire {
     }
 
     fn write_adaptive(adaptive: &Adaptive, out: &mut Writer) {
+        out.field("adaptive", adaptive.algorithm.name());
         match adaptive.algorithm {
             Algorithm::Aimd { backoff, max_response_time } => {
-                out.field("adaptive", "aimd");
                 out.number("backoff", backoff);
                 out.millis("maxResponseTimeMs", max_response_time);
             }
-            Algorithm::Vegas => out.field("adaptive", "vegas"),
+            Algorithm::Vegas => {}
             Algorithm::Gradient2 { tolerance, headroom, smoothing } => {
-                out.field("adaptive", "gradient2");
                 out.number("tolerance", tolerance);
                 out.field("headroom", headroom);
                 out.number("smoothing", smoothing);

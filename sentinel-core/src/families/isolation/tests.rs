@@ -1,3 +1,4 @@
+mod adaptive;
 mod calls;
 mod origins;
 mod queue;

@@ -53,6 +53,10 @@ fn has_permit(asked: &Asked) -> bool {
     }
 }
 
+fn waits(asked: &Asked) -> u32 {
+    u32::from(matches!(asked, Asked::Queued(waiter) if waiter.fate().is_none()))
+}
+
 #[test]
 fn who_takes_more_than_there_are_is_alone() {
     model(2, || {
@@ -240,10 +244,36 @@ fn the_oldest_is_either_granted_or_makes_room() {
         let Asked::Queued(oldest) = gauge.acquire(1, NOW, &limits) else { panic!("the permit is taken") };
         let thread = spawn(&gauge, move |gauge| gauge.release(1, later));
         let newest = gauge.acquire(1, later, &limits);
+        if let Asked::Queued(newest) = &newest {
+            gauge.stay(newest, later);
+        }
         thread.join().unwrap();
-        assert!(oldest.fate().is_some());
-        assert_eq!(has_permit(&newest), oldest.fate() == Some(Fate::Refused));
-        assert_eq!(gauge.in_flight(), 1);
+        if has_permit(&newest) {
+            // It was served before it had to wait, or else somebody went for it.
+            assert_ne!(oldest.fate(), Some(Fate::Granted));
+        } else {
+            assert_eq!(oldest.fate(), Some(Fate::Granted));
+        }
+        assert_eq!((gauge.in_flight(), gauge.waiting()), (1, u32::from(oldest.fate().is_none()) + waits(&newest)));
+    });
+}
+
+#[test]
+fn for_a_guest_that_leaves_nobody_makes_room() {
+    model(3, || {
+        let limits = QueueLimits { room: 1, max_wait: u64::MAX, newest_first: true };
+        let later = NOW + 200_000_000;
+        let gauge = gauge(1, 1);
+        let Asked::Queued(oldest) = gauge.acquire(1, NOW, &limits) else { panic!("the permit is taken") };
+        let thread = spawn(&gauge, move |gauge| gauge.release(1, later));
+        match gauge.acquire(1, later, &limits) {
+            Asked::Queued(guest) => gauge.leave(&guest, later),
+            Asked::Granted => gauge.release(1, later),
+            Asked::Refused => panic!("there is room for a guest"),
+        }
+        thread.join().unwrap();
+        assert_eq!(oldest.fate(), Some(Fate::Granted));
+        assert_eq!((gauge.in_flight(), gauge.waiting()), (1, 0));
     });
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Queue {
     /// Since when there was always somebody.
     busy_since: u64,
     newest_first: bool,
+    /// Who joined last beyond the room, as long as he may not mean to wait.
+    guest: Option<u64>,
 }
 
 impl Queue {
@@ -24,11 +26,15 @@ impl Queue {
         self.newest_first = newest_first;
     }
 
-    pub(super) fn push(&mut self, permits: u32, now: u64, until: u64) -> Arc<Waiter> {
+    /// Adds one, who is a guest if that is beyond some room.
+    pub(super) fn push(&mut self, permits: u32, now: u64, until: u64, beyond: Option<u32>) -> Arc<Waiter> {
         if self.waiting.is_empty() {
             self.busy_since = now;
         }
-        let waiter = Arc::new(Waiter::new(self.next_place, permits, until));
+        if beyond.is_some() {
+            self.guest = Some(self.next_place);
+        }
+        let waiter = Arc::new(Waiter::new(self.next_place, permits, until, beyond));
         self.waiting.insert(self.next_place, Arc::clone(&waiter));
         self.next_place += 1;
         waiter
@@ -40,9 +46,15 @@ impl Queue {
         Some(oldest.remove())
     }
 
-    /// Takes out the oldest, if it has to make room for a newer one.
-    pub(super) fn make_room(&mut self, now: u64) -> Option<Arc<Waiter>> {
-        if !self.serves_newest(now) {
+    /// Takes out the guest, if he is still there and still is one.
+    pub(super) fn take_guest(&mut self) -> Option<Arc<Waiter>> {
+        self.waiting.remove(&self.guest.take()?)
+    }
+
+    /// The guest of this place, if he is still there and still is one, stays. Takes out the oldest where that is one too many.
+    pub(super) fn seat(&mut self, place: u64, room: u32) -> Option<Arc<Waiter>> {
+        self.guest.take_if(|guest| *guest == place)?;
+        if !self.waiting.contains_key(&place) || self.waiting.len() <= room as usize {
             return None;
         }
         self.waiting.pop_first().map(|(_, oldest)| oldest)
@@ -59,7 +71,7 @@ impl Queue {
         self.waiting.remove(&place).is_some()
     }
 
-    fn serves_newest(&self, now: u64) -> bool {
+    pub(super) fn serves_newest(&self, now: u64) -> bool {
         self.newest_first && now.saturating_sub(self.busy_since) > OVERLOAD
     }
 }

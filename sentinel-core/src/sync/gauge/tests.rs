@@ -249,8 +249,58 @@ fn the_oldest_makes_room_for_the_newest_under_overload_only() {
     let [a, b] = [0, 1].map(|now| queue_up(&gauge, 1, now, &limits));
     assert!(matches!(gauge.acquire(1, 100 * MILLI, &limits), Asked::Refused));
     let c = queue_up(&gauge, 1, 100 * MILLI + 1, &limits);
+    gauge.stay(&c, 101 * MILLI);
     assert_eq!(fates([&a, &b, &c]), [REFUSED, None, None]);
-    assert_eq!(gauge.waiting(), 2);
+    gauge.stay(&c, 101 * MILLI);
+    assert_eq!((fates([&b, &c]), gauge.waiting()), ([None, None], 2), "once");
+}
+
+#[test]
+fn a_guest_of_a_full_queue_throws_nobody_out_until_it_waits() {
+    let gauge = Gauge::new(1);
+    assert!(take(&gauge, 1));
+    let limits = QueueLimits { room: 2, max_wait: u64::MAX, newest_first: true };
+    let [a, b] = [0, 1].map(|now| queue_up(&gauge, 1, now, &limits));
+    let join = || queue_up(&gauge, 1, 101 * MILLI, &limits);
+    for _ in 0..3 {
+        gauge.leave(&join(), 101 * MILLI);
+    }
+    let [c, d] = [join(), join()];
+    assert_eq!(fates([&a, &b, &c, &d]), [None, None, REFUSED, None], "one guest at a time");
+    gauge.stay(&c, 101 * MILLI);
+    assert_eq!(gauge.waiting(), 3);
+    gauge.release(1, 101 * MILLI);
+    assert_eq!(fates([&a, &b, &d]), [None, None, GRANTED], "a guest is served like any other");
+    gauge.stay(&d, 101 * MILLI);
+    let e = join();
+    gauge.leave(&a, 101 * MILLI);
+    let f = join();
+    assert_eq!(fates([&b, &e, &f]), [None, None, None], "for a guest that room was made for, nobody has to go");
+    gauge.stay(&e, 101 * MILLI);
+    assert_eq!(gauge.waiting(), 3);
+    gauge.stay(&f, 101 * MILLI);
+    assert_eq!(fates([&b, &e, &f]), [REFUSED, None, None]);
+}
+
+#[test]
+fn a_waker_that_panics_keeps_nobody_from_being_woken() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker that panics");
+        }
+    }
+    let gauge = Gauge::new(2);
+    assert!(take(&gauge, 2));
+    let waiters = [0; 2].map(|now| queue_up(&gauge, 1, now, &QUEUE));
+    let bell = Arc::new(Bell::default());
+    let wakers = [Waker::from(Arc::new(Panics)), Waker::from(Arc::clone(&bell))];
+    for (waiter, waker) in waiters.iter().zip(&wakers) {
+        assert!(waiter.poll(&mut Context::from_waker(waker)).is_pending());
+    }
+    gauge.release(2, 0);
+    assert_eq!(bell.0.load(SeqCst), 1);
+    assert_eq!(fates([&waiters[0], &waiters[1]]), [GRANTED, GRANTED]);
 }
 
 #[test]

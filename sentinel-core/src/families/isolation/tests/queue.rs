@@ -132,13 +132,51 @@ fn under_overload_the_newest_goes_first_and_the_oldest_makes_room() {
     clock.advance(100 * MILLI);
     assert!(enter(&sentinel).is_err(), "not overloaded yet");
     clock.advance(MILLI);
-    let third = queue_up(&sentinel, 1);
+    let third = still_waiting(queue_up(&sentinel, 1).resume());
     let Decision::Block(refused) = first.resume() else { panic!("it made room") };
     assert_eq!(refused.retry_after(), Some(MILLI));
     drop(inside);
     let second = still_waiting(second.resume());
     drop(admitted(third.resume()));
     drop(admitted(second.resume()));
+}
+
+#[test]
+fn under_overload_only_who_waits_throws_the_oldest_out() {
+    let (clock, sentinel) = under([queueing(1).newest_first()]);
+    let inside = enter(&sentinel).expect("there is room");
+    let (first, second) = (queue_up(&sentinel, 1), queue_up(&sentinel, 1));
+    clock.advance(101 * MILLI);
+    for _ in 0..5 {
+        assert!(enter(&sentinel).is_err(), "it does not wait");
+    }
+    let (first, second) = (still_waiting(first.resume()), still_waiting(second.resume()));
+    let mut third = pin!(sentinel.enter("r").admitted(|_| std::future::pending::<()>()));
+    assert!(poll_once(third.as_mut()).is_pending());
+    let Decision::Block(refused) = first.resume() else { panic!("the third waits") };
+    assert_eq!(refused.family(), "isolation");
+    drop(inside);
+    assert!(matches!(poll_once(third.as_mut()), Poll::Ready(Ok(_))));
+    drop(admitted(second.resume()));
+}
+
+#[test]
+fn a_call_that_ends_is_counted_even_if_the_waker_of_the_next_panics() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker that panics");
+        }
+    }
+    let (_clock, sentinel) = under([queueing(1)]);
+    let inside = enter(&sentinel).expect("there is room");
+    let waiting = queue_up(&sentinel, 1);
+    let waker = Waker::from(Arc::new(Panics));
+    let never = pin!(std::future::pending::<()>());
+    assert!(waiting.poll_wait(never, &mut std::task::Context::from_waker(&waker)).is_pending());
+    drop(inside);
+    assert_eq!(counts(&sentinel), (1, 0, 0));
+    drop(admitted(waiting.resume()));
 }
 
 #[test]

@@ -34,6 +34,8 @@ struct Model {
     newest_first: bool,
     busy_since: u64,
     calls: Vec<Known>,
+    /// The call that came last when the queue was full, until it asks again; and how much room there was.
+    guest: Option<(usize, usize)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,10 +97,14 @@ impl Model {
             state = State::Refused;
         } else {
             self.serve(now);
-            if self.waiting().len() >= self.room as usize {
+            let (waiting, room) = (self.waiting(), self.room as usize);
+            if waiting.len() >= room {
                 if self.is_overloaded(now) {
-                    let oldest = self.waiting()[0];
-                    self.calls[oldest].state = State::Refused;
+                    let before = self.guest.replace((number, room)).map(|(number, _)| number);
+                    let before = waiting.iter().find(|index| Some(self.calls[**index].number) == before);
+                    if let Some(index) = before.filter(|_| waiting.len() > room) {
+                        self.calls[*index].state = State::Refused;
+                    }
                 } else {
                     state = State::Refused;
                 }
@@ -112,6 +118,16 @@ impl Model {
             self.serve(now);
         }
         self.calls[self.calls.len() - 1].state
+    }
+
+    /// A call that waits asks again.
+    fn stay(&mut self, number: usize, now: u64) {
+        let Some((_, room)) = self.guest.take_if(|(guest, _)| *guest == number) else { return };
+        let waiting = self.waiting();
+        if waiting.len() > room {
+            self.calls[waiting[0]].state = State::Refused;
+            self.serve(now);
+        }
     }
 
     /// Ends a call, whatever it does; says what that was.
@@ -143,7 +159,7 @@ fn rule(origin: usize, threshold: u32, room: u32, newest_first: bool) -> Isolati
 
 fn replay(only: usize, threshold: u32, room: u32, newest_first: bool, acts: &[Act]) {
     let (clock, sentinel) = under([rule(only, threshold, room, newest_first)]);
-    let mut model = Model { threshold, room, newest_first, busy_since: 0, calls: Vec::new() };
+    let mut model = Model { threshold, room, newest_first, busy_since: 0, calls: Vec::new(), guest: None };
     let mut entries: Vec<(usize, Entry)> = Vec::new();
     let mut waiting: Vec<(usize, Reservation)> = Vec::new();
     let mut now = 0;
@@ -179,6 +195,9 @@ fn replay(only: usize, threshold: u32, room: u32, newest_first: bool, acts: &[Ac
                 let mut expected = model.state(number);
                 if expected == Some(State::Waiting) && until <= now {
                     expected = Some(State::Refused);
+                }
+                if expected == Some(State::Waiting) {
+                    model.stay(number, now);
                 }
                 match (reservation.resume(), expected) {
                     (Decision::Admit(entry), Some(State::Holding)) => entries.push((number, entry)),

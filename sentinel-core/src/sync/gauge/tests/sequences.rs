@@ -11,6 +11,7 @@ enum Act {
     Acquire { permits: u32, room: u32, max_wait: u64 },
     Release(prop::sample::Index),
     Leave(prop::sample::Index),
+    Stay(prop::sample::Index),
     SetLimit(u32),
     Advance(u64),
 }
@@ -20,6 +21,7 @@ fn act() -> impl Strategy<Value = Act> {
         5 => (0..4_u32, 0..6_u32, 0..80_u64).prop_map(|(permits, room, max_wait)| Act::Acquire { permits, room, max_wait }),
         4 => any::<prop::sample::Index>().prop_map(Act::Release),
         2 => any::<prop::sample::Index>().prop_map(Act::Leave),
+        2 => any::<prop::sample::Index>().prop_map(Act::Stay),
         1 => (0..6_u32).prop_map(Act::SetLimit),
         3 => (0..60_u64).prop_map(Act::Advance),
     ]
@@ -33,6 +35,8 @@ struct Model {
     newest_first: bool,
     busy_since: u64,
     queue: VecDeque<Waiting>,
+    /// Who came last when the queue was full, and how much room there was.
+    guest: Option<(usize, usize)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,19 +82,34 @@ impl Model {
             return vec![(call.number, Fate::Refused)];
         }
         self.serve(now, &mut decided);
-        if self.queue.len() >= room as usize {
+        let room = room as usize;
+        if self.queue.len() >= room {
             if !self.is_overloaded(now) {
                 decided.push((call.number, Fate::Refused));
                 return decided;
             }
-            let oldest = self.queue.pop_front().expect("there is room for one");
-            decided.push((oldest.number, Fate::Refused));
+            let before = self.guest.replace((call.number, room)).map(|(number, _)| number);
+            if self.queue.len() > room && self.queue.iter().any(|waiting| Some(waiting.number) == before) {
+                self.queue.retain(|waiting| Some(waiting.number) != before);
+                decided.extend(before.map(|number| (number, Fate::Refused)));
+            }
         }
         if self.queue.is_empty() {
             self.busy_since = now;
         }
         self.queue.push_back(call);
         self.serve(now, &mut decided);
+        decided
+    }
+
+    fn stay(&mut self, number: usize, now: u64) -> Vec<(usize, Fate)> {
+        let mut decided = Vec::new();
+        let Some((_, room)) = self.guest.take_if(|(guest, _)| *guest == number) else { return decided };
+        if self.queue.len() > room {
+            let oldest = self.queue.pop_front().expect("he stays himself");
+            decided.push((oldest.number, Fate::Refused));
+            self.serve(now, &mut decided);
+        }
         decided
     }
 }
@@ -153,6 +172,19 @@ fn play(limit: u32, newest_first: bool, acts: &[Act]) {
                 gauge.leave(&waiter, now * MILLI);
                 model.queue.retain(|waiting| waiting.number != number);
                 model.serve(now, &mut decided);
+            }
+            Act::Stay(which) => {
+                let waiting = calls.iter().enumerate().filter_map(|(number, call)| match call {
+                    Call::Waiting(waiter) => Some((number, waiter)),
+                    Call::Inside(_) | Call::Gone => None,
+                });
+                let waiting: Vec<_> = waiting.collect();
+                if waiting.is_empty() {
+                    continue;
+                }
+                let (number, waiter) = *which.get(&waiting);
+                gauge.stay(waiter, now * MILLI);
+                decided = model.stay(number, now);
             }
             Act::SetLimit(limit) => {
                 set_limit(&gauge, *limit, now * MILLI);
