@@ -123,12 +123,15 @@ impl Checks for Shedding {
     fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64, place: &mut Option<()>) -> Step {
         let Check { rule, state: State { window, dice }, .. } = check;
         let params = &rule.rule.params;
-        let (asked, good) = window.read(now);
-        let share = params.share(asked, good);
-        if share > 0.0 && dice.roll() < share {
-            window.fail(now, call.permits().into());
-            let observed = good as f64 / asked as f64;
-            return Step::Block(Cause { observed, threshold: 1.0 / params.k, retry_after: window.bucket() });
+        // As mostly, there is nothing to shed: `k` is at least 1.
+        if window.failures(now) > 0 {
+            let (asked, good) = window.read(now);
+            let share = params.share(asked, good);
+            if share > 0.0 && dice.roll() < share {
+                window.fail(now, call.permits().into());
+                let observed = good as f64 / asked as f64;
+                return Step::Block(Cause { observed, threshold: 1.0 / params.k, retry_after: window.bucket() });
+            }
         }
         *place = Some(());
         Step::Pass

@@ -23,14 +23,19 @@ pub(crate) struct SuccessWindow {
     length: u64,
     /// The end of the bucket in progress.
     until: AtomicU64,
-    good: AtomicU64,
     /// Those that did not go well, so that a call adds to one total only.
     other: AtomicU64,
     /// The totals when the window began.
     good_before: AtomicU64,
     other_before: AtomicU64,
+    good: Apart,
     row: Mutex<Row>,
 }
+
+/// A total that most calls add to, away from what all of them read.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Apart(AtomicU64);
 
 #[derive(Debug)]
 struct Row {
@@ -48,10 +53,10 @@ impl SuccessWindow {
         Self {
             length: interval.div_ceil(u64::from(buckets)).max(1),
             until: AtomicU64::new(0),
-            good: AtomicU64::new(0),
             other: AtomicU64::new(0),
             good_before: AtomicU64::new(0),
             other_before: AtomicU64::new(0),
+            good: Apart(AtomicU64::new(0)),
             row: Mutex::new(Row { current: 0, marks: (0..buckets).map(|_| (0, 0)).collect() }),
         }
     }
@@ -66,22 +71,28 @@ impl SuccessWindow {
     /// # Cost
     ///
     /// Five loads; whoever comes first in each bucket takes a lock, for which nobody waits.
-    #[inline]
     pub(crate) fn read(&self, now: u64) -> (u64, u64) {
+        let other = self.failures(now);
+        let good = since(&self.good.0, &self.good_before);
+        (good.saturating_add(other), good)
+    }
+
+    /// What of that did not go well.
+    ///
+    /// # Cost
+    ///
+    /// Three loads of words that only calls write that do not go well.
+    #[inline]
+    pub(crate) fn failures(&self, now: u64) -> u64 {
         self.look(now);
-        let since = |total: &AtomicU64, mark: &AtomicU64| {
-            let difference = total.load(Ordering::Relaxed).wrapping_sub(mark.load(Ordering::Relaxed));
-            difference.cast_signed().max(0).cast_unsigned()
-        };
-        let good = since(&self.good, &self.good_before);
-        (good.saturating_add(since(&self.other, &self.other_before)), good)
+        since(&self.other, &self.other_before)
     }
 
     /// Counts what was asked for and went well, in the bucket of `now`.
     #[inline]
     pub(crate) fn succeed(&self, now: u64, count: u64) {
         self.look(now);
-        self.good.fetch_add(count, Ordering::Relaxed);
+        self.good.0.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Counts what was asked for and did not go well, in the bucket of `now`.
@@ -105,7 +116,7 @@ impl SuccessWindow {
         let bucket = now / self.length;
         let gap = bucket.saturating_sub(row.current);
         row.current += gap;
-        let totals = (self.good.load(Ordering::Relaxed), self.other.load(Ordering::Relaxed));
+        let totals = (self.good.0.load(Ordering::Relaxed), self.other.load(Ordering::Relaxed));
         for _ in (0..gap).zip(0..row.marks.len()) {
             row.marks.pop_front();
             row.marks.push_back(totals);
@@ -116,6 +127,13 @@ impl SuccessWindow {
         }
         self.until.store(row.current.saturating_add(1).saturating_mul(self.length), Ordering::Release);
     }
+}
+
+/// What a total has grown by since its mark.
+#[inline]
+fn since(total: &AtomicU64, mark: &AtomicU64) -> u64 {
+    let difference = total.load(Ordering::Relaxed).wrapping_sub(mark.load(Ordering::Relaxed));
+    difference.cast_signed().max(0).cast_unsigned()
 }
 
 #[cfg(all(test, not(loom)))]

@@ -52,8 +52,7 @@ pub struct SheddingParams {
 impl SheddingParams {
     /// The share of calls to shed after so many were asked for and went well.
     pub(super) fn share(&self, asked: u64, good: u64) -> f64 {
-        // As mostly: `k` is at least 1.
-        if good == asked || asked < self.min_request_amount.into() {
+        if asked < self.min_request_amount.into() {
             return 0.0;
         }
         let (asked, good) = (asked as f64, good as f64);
