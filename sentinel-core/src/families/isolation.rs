@@ -45,7 +45,7 @@ use crate::{
 /// | `maxQueueSize` | [`max_waiting`](Queue::max_waiting) | calls that may wait; 0 is no queue | 0 to 1,000,000 | 0 |
 /// | `maxQueueingTimeMs` | [`max_wait`](Queue::max_wait) | the longest wait | above 0 ms, to 1 h | 500 ms |
 /// | `queueOrder` | [`QueueOrder`] | who is served first | `fifo`, `newestFirst` | `fifo` |
-/// | `defaultShare`, `sheddableShare` | [`Shares`] | the shares of the limit that default and sheddable calls may use; only without a queue | above 0, to 1 | 1 |
+/// | `defaultShare`, `sheddableShare` | [`Shares`](crate::Shares) | the shares of the limit that default and sheddable calls may use; only without a queue | above 0, to 1 | 1 |
 /// | `adaptive` | [`Algorithm`] | how the limit finds itself; `threshold` is then the first one, by default 20, or the bound that is next to it | `aimd`, `vegas`, `gradient2` | |
 /// | `minThreshold`, `maxThreshold` | [`Adaptive`] | the bounds of a limit that finds itself | 1 to 1,000,000 | 1, 1,000 |
 /// | `windowMs` | [`window`](Adaptive::window) | the time over which response times are averaged; at least ten calls | 10 ms to 10 s | 100 ms |
@@ -81,11 +81,19 @@ use crate::{
 /// - `gradient2` compares response times now and long ago.
 ///
 /// In a simulation of a service at 1.5 and 5 times its capacity (`examples/tests/adaptive.rs`), ten seconds after its capacity
-/// halved or doubled, `aimd` uses at least 0.95 of the new capacity, with a 99th percentile of at most 2.9 times the one at
-/// half load; so does `vegas` (0.97, 2.3 times), but for a service whose calls become slower, which it takes for a queue (0.66
-/// in the worst case). `gradient2` uses 0.98, but lets a queue grow: up to 12 times. Failed calls count as an overload where they
-/// are a tenth of a window, however fast they fail; [ignored](crate::Entry::ignore) ones do not count, nor do response times below
-/// 0.1 ms.
+/// halved or doubled, `aimd` uses at least 0.94 of the new capacity, with a 99th percentile of at most 3 times the one at
+/// half load; so does `vegas` (0.93, 2.4 times), but for a service whose calls become slower, which it takes for a queue (0.69
+/// in the worst case). `gradient2` uses 0.99, but lets a queue grow: up to 12 times.
+///
+/// *Calls of different cost.* Where one kind takes three times as long as another on the same servers, and each is a resource
+/// with a limit of its own, at three times the capacity all three use all of it, but divide it differently: the cheap calls
+/// get 0.45 of the work under `aimd`, half of it under `vegas`, and 0.14 under `gradient2`, whose 99th percentiles are three to
+/// six times those of the others. `aimd` cannot do it with one number for both, nor with one in proportion to the cost: with
+/// 50 ms for both, 0.02 of the costly calls got through, and with 50 and 150 ms, 0.02 of the cheap ones. It takes what each kind
+/// needs and the same wait on top, here 50 and 90 ms.
+///
+/// Failed calls count as an overload where they are a tenth of a window, however fast they fail;
+/// [ignored](crate::Entry::ignore) ones do not count, nor do response times below 0.1 ms.
 ///
 /// # Example
 ///

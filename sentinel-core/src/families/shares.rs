@@ -31,9 +31,11 @@ impl Shares {
     /// more than the class above has to; but every class may use one, and one more than the class below, if there are as many.
     #[inline]
     pub(crate) fn left(&self, limit: u32, criticality: Criticality) -> u32 {
-        if criticality == Criticality::Critical || self.sheddable == 1.0 {
-            return 0;
-        }
+        // Most rules share nothing.
+        if self.sheddable == 1.0 { 0 } else { self.left_to_others(limit, criticality) }
+    }
+
+    fn left_to_others(&self, limit: u32, criticality: Criticality) -> u32 {
         let apart = u32::from(self.sheddable < self.default);
         let beyond = |share: f64, at_least: u32| {
             (limit - ((f64::from(limit) * share) as u32).min(limit)).min(limit.saturating_sub(at_least))
@@ -41,7 +43,8 @@ impl Shares {
         let left = beyond(self.default, 1 + apart).max(u32::from(self.default < 1.0));
         let left = match criticality {
             Criticality::Sheddable => beyond(self.sheddable, 1).max(left + apart),
-            Criticality::Default | Criticality::Critical => left,
+            Criticality::Default => left,
+            Criticality::Critical => 0,
         };
         left.min(limit.saturating_sub(1))
     }

@@ -191,7 +191,8 @@ impl ItemValue {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ValueCache {
-    /// Those that were called longest ago; the default. Document: `lru`.
+    /// Those that were called longest ago; where none has a full bucket again, those that were called least often. The default.
+    /// Document: `lru`.
     #[default]
     Lru,
     /// Those that are called seldom, so that many values which are called once push out none that is called often (feature
