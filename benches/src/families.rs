@@ -172,14 +172,23 @@ pub fn read_signals(sentinel: &Sentinel) {
     sentinel.signals().set_cpu_usage(0.5);
 }
 
-/// The handle of an inbound resource.
-pub fn inbound(sentinel: &Sentinel, resource: &str) -> Resource {
-    sentinel.resource(Target::new(resource).inbound())
+/// The handle of a resource whose calls come in, or go out where rules are about those.
+pub fn resource(sentinel: &Sentinel, resource: &str) -> Resource {
+    sentinel.resource(target(resource, goes_out(sentinel)))
 }
 
-/// Calls by the handle of an inbound resource that say who calls, and with which argument.
+/// Whether there are rules about calls that go out, and none about those that come in.
+fn goes_out(sentinel: &Sentinel) -> bool {
+    sentinel.rules().get("bench").is_some_and(|rules| !rules.shedding.is_empty() && rules.system.is_empty())
+}
+
+fn target(resource: &str, goes_out: bool) -> Target<'_> {
+    if goes_out { Target::new(resource) } else { Target::new(resource).inbound() }
+}
+
+/// Calls by the handle of such a resource that say who calls, and with which argument.
 pub fn by_handle(sentinel: Sentinel, resource: &str) -> impl Fn() -> bool + Send + Sync + use<> {
-    let resource = inbound(&sentinel, resource);
+    let resource = self::resource(&sentinel, resource);
     move || {
         // Threads keep nothing of an instance that was given up.
         let _kept = &sentinel;
@@ -189,14 +198,15 @@ pub fn by_handle(sentinel: Sentinel, resource: &str) -> impl Fn() -> bool + Send
 
 /// Calls by name that say who calls, and with which argument.
 pub fn by_name(sentinel: Sentinel) -> impl Fn() -> bool + Send + Sync {
-    move || with_call(VALUE, |call| ended(sentinel.enter_with(Target::new(black_box(RESOURCE)).inbound(), call)))
+    let goes_out = goes_out(&sentinel);
+    move || with_call(VALUE, |call| ended(sentinel.enter_with(target(black_box(RESOURCE), goes_out), call)))
 }
 
 /// Calls that a rule of a kind refuses; none where that does not last.
 pub fn refused(clock: impl Clock, kind: Kind) -> Result<Option<impl Fn() -> bool>, Error> {
     let Some(rules) = kind.refusing() else { return Ok(None) };
     let sentinel = under(clock, rules)?;
-    let held = kind.use_up(&inbound(&sentinel, RESOURCE))?;
+    let held = kind.use_up(&resource(&sentinel, RESOURCE))?;
     let call = by_handle(sentinel, RESOURCE);
     Ok(Some(move || {
         let _held = &held;

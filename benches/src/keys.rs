@@ -60,7 +60,7 @@ impl Keys {
 
     /// Calls by handle with the key as their argument.
     pub fn by_handle(self, sentinel: Sentinel) -> impl Fn() -> bool {
-        let resource = families::inbound(&sentinel, RESOURCE);
+        let resource = families::resource(&sentinel, RESOURCE);
         self.each(move |key| {
             // Threads keep nothing of an instance that was given up.
             let _kept = &sentinel;

@@ -160,7 +160,7 @@ fn under(names: &[String], kinds: &[Kind]) -> Result<Sentinel, Error> {
 fn values() -> Result<(), Error> {
     const VALUES: usize = 10_000;
     let sentinel = families::sentinel(TscClock::new(), &[Kind::Hotspot])?;
-    let resource = families::inbound(&sentinel, RESOURCE);
+    let resource = families::resource(&sentinel, RESOURCE);
     drop(resource.enter());
     let values: Vec<String> = (0..VALUES).map(|number| format!("customer-{number:04}")).collect();
     let known = measure(|| {
