@@ -14,9 +14,8 @@ const INTERVALS: u32 = 3;
 ///
 /// The engine never measures by itself, since that takes a thread or a system call.
 ///
-/// What is no finite number from 0 on is no reading: the signal is unknown then. To [`System`](crate::System) rules it also
-/// is ten seconds after its last reading, or three intervals of a sampler of the instance, where
-/// that is longer.
+/// What is no finite number from 0 on is no reading: the signal is unknown then. To [`System`](crate::System) rules it is
+/// unknown, too, ten seconds after its last reading, or three intervals of the instance's own sampler if that is longer.
 ///
 /// # Example
 ///
