@@ -45,7 +45,7 @@ const BUCKETS: u32 = 40;
 /// Within the interval, it counts the calls that ended, those that it shed itself, and those that went well. A call is shed
 /// with the probability `(asked - k * good) / (asked + 1)`, where `asked` is the first two, as far as that is above 0. With `k` of 2 the service
 /// thus gets at most about twice as many calls as it answers well, however many are asked for; once it answers all, it gets all
-/// within about three intervals; with `k` of 1.1, which spares the service more, within about thirty. Calls that are
+/// within about three intervals; with `k` of 1.1, which spares the service more, within about twenty. Calls that are
 /// [ignored](crate::Entry::ignore), and calls that a later rule refuses, do not count; neither do those that last. The formula is that of
 /// adaptive throttling in *Site Reliability Engineering* (Beyer et al., 2016, chapter 21), the greatest share that of
 /// Envoy's admission control.

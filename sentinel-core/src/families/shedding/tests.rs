@@ -119,7 +119,7 @@ fn calls_that_come_in_are_not_shed() {
 
 #[test]
 fn the_nearer_k_is_to_one_the_longer_it_takes_until_everything_is_sent() {
-    for (k, intervals) in [(2.0, 3), (1.5, 7), (1.1, 30)] {
+    for (k, intervals) in [(2.0, 3), (1.5, 5), (1.1, 20)] {
         let client = Client::new(SheddingRule::new("r").k(k).within(Duration::from_secs(1)));
         client.load(5, 0);
         client.load(intervals, 1_000);
