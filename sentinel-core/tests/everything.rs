@@ -2,7 +2,9 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::atomic::{AtomicBool, Ordering},
+    task::{Context, Waker},
     thread,
     time::Duration,
 };
@@ -13,6 +15,8 @@ use sentinel_core::{
     ManualClock, Reservation, Rules, Sentinel, SheddingRule, SystemRule, Target,
 };
 
+/// How many of the sets that are chosen from.
+const RULES: usize = 14;
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// Calls of `c` go out, all others come in.
@@ -77,12 +81,20 @@ impl Chosen {
         if has(11) {
             rules = rules.hotspot([HotspotRule::new("a", 0, threshold).throttle(wait).id("spaced")]);
         }
+        if has(12) {
+            rules = rules.flow([FlowRule::new("c", threshold.into()).aligned(), FlowRule::new("*", 1.0).dry_run()]);
+        }
+        if has(13) {
+            // Without names, so that a reload has to find them again.
+            let watched = IsolationRule::new("a", 1).queue(2, wait).dry_run();
+            rules = rules.isolation([watched, IsolationRule::new("a", threshold + 2)]);
+        }
         rules
     }
 }
 
 fn chosen() -> impl Strategy<Value = Chosen> {
-    (vec(any::<bool>(), 12), 1..5_u32, select(vec![1_u64, 50, 1_000])).prop_map(|(which, threshold, wait)| Chosen {
+    (vec(any::<bool>(), RULES), 1..5_u32, select(vec![1_u64, 50, 1_000])).prop_map(|(which, threshold, wait)| Chosen {
         which,
         threshold,
         wait,
@@ -92,7 +104,7 @@ fn chosen() -> impl Strategy<Value = Chosen> {
 /// What a caller does; numbers choose among the calls that are there.
 #[derive(Clone, Debug)]
 enum Act {
-    Enter { name: usize, count: u32, origin: usize, class: usize, value: i64 },
+    Enter { name: usize, count: u32, origin: usize, class: usize, value: i64, prioritized: bool },
     Finish { call: usize, how: usize },
     Resume(usize),
     GiveUp(usize),
@@ -102,9 +114,12 @@ enum Act {
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
     let act = prop_oneof![
-        6 => (0..3_usize, 0..3_u32, 0..3_usize, 0..3_usize, 0..4_i64)
-            .prop_map(|(name, count, origin, class, value)| Act::Enter { name, count, origin, class, value }),
-        4 => (any::<usize>(), 0..4_usize).prop_map(|(call, how)| Act::Finish { call, how }),
+        6 => (0..3_usize, 0..3_u32, 0..3_usize, 0..3_usize, 0..4_i64, any::<bool>()).prop_map(
+            |(name, count, origin, class, value, prioritized)| {
+                Act::Enter { name, count, origin, class, value, prioritized }
+            },
+        ),
+        4 => (any::<usize>(), 0..6_usize).prop_map(|(call, how)| Act::Finish { call, how }),
         3 => any::<usize>().prop_map(Act::Resume),
         1 => any::<usize>().prop_map(Act::GiveUp),
         3 => prop_oneof![0..20_u64, 0..3_000_u64].prop_map(Act::Advance),
@@ -123,9 +138,10 @@ struct Calls {
 impl Calls {
     fn act(&mut self, sentinel: &Sentinel, act: &Act) {
         match *act {
-            Act::Enter { name, count, origin, class, value } => {
+            Act::Enter { name, count, origin, class, value, prioritized } => {
                 let args = [Arg::from(value)];
-                let call = Call::new().count(count).origin(ORIGINS[origin]).criticality(CLASSES[class]).args(&args);
+                let call = if prioritized { Call::new().prioritized() } else { Call::new() };
+                let call = call.count(count).origin(ORIGINS[origin]).criticality(CLASSES[class]).args(&args);
                 self.keep(sentinel.enter_with(target(NAMES[name]), &call));
             }
             Act::Finish { call, how } if !self.entries.is_empty() => {
@@ -134,6 +150,11 @@ impl Calls {
                     0 => {}
                     1 => entry.fail(),
                     2 => entry.ignore(),
+                    3 => {
+                        let mut run = pin!(entry.run(std::future::pending::<Result<(), ()>>()));
+                        assert!(run.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+                    }
+                    4 => thread::scope(|scope| drop(scope.spawn(|| drop(entry)))),
                     _ => {
                         let panicked = catch_unwind(AssertUnwindSafe(move || {
                             let _inside = entry;
@@ -187,7 +208,8 @@ fn is_like_new(clock: &ManualClock, used: &Sentinel, rules: &Rules) {
         let mut calls = Calls::default();
         for round in 0..60_usize {
             let (name, origin) = (round % 3, round / 3 % 3);
-            let act = Act::Enter { name, count: 1, origin, class: 1, value: (round % 4) as i64 };
+            let value = (round % 4) as i64;
+            let act = Act::Enter { name, count: 1, origin, class: 1, value, prioritized: false };
             calls.act(sentinel, &act);
         }
         (calls.entries.len(), calls.waiting.len())
@@ -223,8 +245,9 @@ proptest! {
 fn threads_that_panic_give_up_and_reload_leave_nothing_behind() {
     let clock = ManualClock::new();
     clock.advance(Duration::from_secs(60));
-    let all = Chosen { which: vec![true; 12], threshold: 3, wait: 50 };
-    let few = Chosen { which: (0..12).map(|index| [2, 5, 10].contains(&index)).collect(), threshold: 2, wait: 1 };
+    let all = Chosen { which: vec![true; RULES], threshold: 3, wait: 50 };
+    let few =
+        Chosen { which: (0..RULES).map(|index| [2, 5, 10, 13].contains(&index)).collect(), threshold: 2, wait: 1 };
     let sets = [all.rules(), few.rules()];
     let sentinel = instance(&clock, sets[0].clone());
     let done = AtomicBool::new(false);
@@ -245,11 +268,12 @@ fn threads_that_panic_give_up_and_reload_leave_nothing_behind() {
                                 origin: pick / 144 % 3,
                                 class: pick / 432 % 3,
                                 value: (pick / 1_296 % 4) as i64,
+                                prioritized: (pick / 5_184).is_multiple_of(2),
                             },
-                            // A panic is slow.
+                            // A panic and another thread are slow.
                             6..12 => Act::Finish {
                                 call: pick / 16,
-                                how: if pick.is_multiple_of(97) { 3 } else { pick / 16 % 3 },
+                                how: if pick.is_multiple_of(97) { 4 + pick / 16 % 2 } else { pick / 16 % 4 },
                             },
                             12..15 => Act::Resume(pick / 16),
                             _ => Act::GiveUp(pick / 16),
