@@ -57,7 +57,7 @@ const FORGET: u64 = 600_000_000_000;
 /// | `maxRetryTimeoutMs` | [`max_retry_timeout`](BreakerParams::max_retry_timeout) | to where that grows | `retryTimeoutMs` to 7 days | 10 min, or `retryTimeoutMs` |
 /// | `retryJitter` | [`retry_jitter`](BreakerParams::retry_jitter) | up to which share longer it stays open by chance, on top | 0 to 1 | 0 |
 /// | `probes` | [`probes`](BreakerParams::probes) | how many probes have to end well | 1 to 1,000 | 1 |
-/// | `probeTimeoutMs` | [`probe_timeout`](BreakerParams::probe_timeout) | after how long a probe that has not ended decides nothing any more, and makes room for another one | 1 ms to 7 days | as long as it was open |
+/// | `probeTimeoutMs` | [`probe_timeout`](BreakerParams::probe_timeout) | after how long a probe that has not ended makes room for another one | 1 ms to 7 days | as long as it was open |
 /// | `recoveryMs` | [`recovery`](BreakerParams::recovery) | how long the share of calls rises afterwards, from a tenth to all | 0 to 7 days | 0 |
 /// | `strict` | [`strict`](BreakerParams::strict) | whether the threshold has to be exceeded, and not just reached | | `false` |
 /// | `state` | [`BreakerControl`] | whether it decides by results, or is told what to be | `auto`, `forcedOpen`, `forcedClosed` | `auto` |
@@ -68,15 +68,15 @@ const FORGET: u64 = 600_000_000_000;
 /// or number of bad ones reaches the threshold, it opens. *Open*, it refuses everything until the retry timeout is
 /// over; the next call makes it *half-open*. Then only as many calls go through as good probes are still missing, and
 /// only these decide: a bad one opens it again, and enough good ones close it, with an empty window. A probe that is
-/// cancelled, or refused by a later rule, gives its place back at once, and one that does not end loses it after a
-/// while, so it never stays half-open for want of an answer; what has lost its place decides nothing any more. A result
-/// counts only in the period between two changes of state in which its call was let through: what was on its way before
-/// decides nothing. (Nygard, "Release It!", 2007; strategies and names are those of the Sentinel family, in which any
-/// call that ends while half-open decides.)
+/// cancelled, or refused by a later rule, gives its place back at once, and one that does not end makes room after a
+/// while, so it never stays half-open for want of an answer. A result counts only in the period between two changes of
+/// state in which its call was let through: what was on its way before decides nothing. (Nygard, "Release It!", 2007;
+/// strategies and names are those of the Sentinel family, in which any call that ends while half-open decides.)
 ///
 /// Calls count, not permits. A call that is [ignored](crate::Entry::ignore), such as one that was cancelled, does not
-/// count; but where slow calls are bad, one that had already taken too long is a slow one. A `probeTimeoutMs` has to be
-/// longer than good calls take: no probe would ever count otherwise, and one at a time is all that goes through.
+/// count; but where slow calls are bad, one that had already taken too long is a slow one. With an error strategy a probe may take
+/// as long as it likes; also after it has made room for another one, its result counts: a service whose good calls take
+/// longer than `probeTimeoutMs` would never be let through again otherwise.
 ///
 /// # Reloads
 ///

@@ -178,7 +178,7 @@ impl Machine {
             State::Open { until, .. } => Err(*until - now),
             State::HalfOpen { asked, good } => {
                 let timeout = self.params.probe_time(self.opens);
-                end_late(&mut self.probes, now, timeout);
+                self.probes.retain(|probe| now - probe.since < timeout);
                 if (*good as usize).saturating_add(self.probes.len()) < self.params.probes as usize {
                     *asked = asked.wrapping_add(1);
                     self.probes.push(Probe { number: *asked, since: now });
@@ -219,8 +219,7 @@ impl Machine {
         if ticket.period != self.period {
             return;
         }
-        let counts = self.has_place(ticket, now);
-        let is_bad = is_bad(self.params.slow_beyond(), end.outcome, end.response_time).filter(|_| counts);
+        let is_bad = is_bad(self.params.slow_beyond(), end.outcome, end.response_time);
         match (&mut self.state, is_bad) {
             (State::Closed | State::Recovering { .. }, Some(is_bad)) => {
                 self.window.record(now, is_bad);
@@ -263,14 +262,6 @@ impl Machine {
         self.params.state = control;
         (self.opens, self.observed) = (0, 0.0);
         self.turn(State::at_first(control));
-    }
-
-    /// Whether a call still has its place, if it is a probe and needs one.
-    fn has_place(&mut self, ticket: &Ticket, now: u64) -> bool {
-        let Part::Probe(number) = ticket.part else { return true };
-        let timeout = self.params.probe_time(self.opens);
-        end_late(&mut self.probes, now, timeout);
-        self.probes.iter().any(|probe| probe.number == number)
     }
 
     /// What it is at; that a retry timeout or a recovery is over shows with the next call.
@@ -375,11 +366,6 @@ impl Machine {
         }
         self.now
     }
-}
-
-/// Takes the places of probes that have not ended in time.
-fn end_late(probes: &mut Vec<Probe>, now: u64, timeout: u64) {
-    probes.retain(|probe| now - probe.since < timeout);
 }
 
 impl State {

@@ -67,8 +67,8 @@ pub struct BreakerParams {
     /// How many probes have to end well before it closes; from 1 to 1,000, default 1. No more than are still needed are let
     /// through at a time. Document: `probes`.
     pub probes: u32,
-    /// After how long a probe that has not ended decides nothing any more, and makes room for another one; from 1 ms to 7 days,
-    /// default as long as it was open. It has to be longer than good calls take. Document: `probeTimeoutMs`.
+    /// After how long a probe that has not ended makes room for another one; from 1 ms to 7 days, default as long as it was
+    /// open. Document: `probeTimeoutMs`.
     pub probe_timeout: Option<Duration>,
     /// How long it takes after the probes until all calls are let through again: a tenth of them at first, then ever more;
     /// at most 7 days, default 0: all at once. Document: `recoveryMs`.

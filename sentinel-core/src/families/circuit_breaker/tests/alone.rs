@@ -61,27 +61,6 @@ fn a_ticket_that_is_dropped_within_a_destructor_while_the_thread_unwinds_is_a_ca
 }
 
 #[test]
-fn a_probe_that_has_lost_its_place_decides_nothing() {
-    for is_good in [true, false] {
-        let (clock, breaker) = breaker(fragile().probe_timeout(Duration::from_secs(1)));
-        breaker.try_acquire().unwrap().fail();
-        clock.advance(Duration::from_secs(10));
-        let slow = breaker.try_acquire().unwrap();
-        clock.advance(Duration::from_secs(600));
-        // Whether another one has its place, or nobody has come since.
-        let other = is_good.then(|| breaker.try_acquire().unwrap());
-        if is_good {
-            slow.success();
-        } else {
-            slow.fail();
-        }
-        assert_eq!(breaker.state(), HalfOpen);
-        other.unwrap_or_else(|| breaker.try_acquire().unwrap()).success();
-        assert_eq!(breaker.state(), Closed);
-    }
-}
-
-#[test]
 fn a_future_says_how_it_ended_or_was_cancelled() {
     let (clock, breaker) = breaker(fragile());
     let mut context = Context::from_waker(Waker::noop());

@@ -38,7 +38,7 @@ struct Probe {
     since: u64,
     /// Whether it was good, once it has ended or was given up.
     ended: Option<bool>,
-    /// Whether it had not ended in time when somebody asked, or a probe ended.
+    /// Whether it had not ended in time when somebody asked.
     is_late: bool,
 }
 
@@ -74,7 +74,8 @@ impl Model {
                 self.ask(now)
             }
             BreakerState::HalfOpen => {
-                self.note_late();
+                let timeout = self.params.probe_timeout.map_or(self.open_time(), saturating_nanos);
+                self.probes.iter_mut().for_each(|probe| probe.is_late |= self.now - probe.since >= timeout);
                 let under_way = self.probes.iter().filter(|probe| probe.ended.is_none() && !probe.is_late);
                 if self.good() + under_way.count() >= self.params.probes as usize {
                     return Err(None);
@@ -121,12 +122,6 @@ impl Model {
             (_, Outcome::Ignored) => None,
             (_, outcome) => Some(outcome == Outcome::Error),
         };
-        if ticket.is_probe {
-            self.note_late();
-            if self.probes[ticket.place].is_late {
-                return;
-            }
-        }
         match (ticket.is_probe, is_bad) {
             (true, Some(true)) => self.open(),
             (true, Some(false)) => {
@@ -214,13 +209,6 @@ impl Model {
         } else {
             self.turn(BreakerState::Recovering);
         }
-    }
-
-    fn note_late(&mut self) {
-        let timeout = self.params.probe_timeout.map_or(self.open_time(), saturating_nanos);
-        let is_under_way = |probe: &&mut Probe| probe.ended.is_none();
-        let under_way = self.probes.iter_mut().filter(is_under_way);
-        under_way.for_each(|probe| probe.is_late |= self.now - probe.since >= timeout);
     }
 
     fn turn(&mut self, state: BreakerState) {
