@@ -10,9 +10,10 @@ use sentinel_benches::{
     ours::RESOURCE,
     stack,
 };
-use sentinel_core::TscClock;
+use sentinel_core::{Direction, TscClock};
 
 const PLENTY: u32 = 1_000_000_000;
+const DIRECTIONS: [Direction; 2] = [Direction::Inbound, Direction::Outbound];
 
 fn families(criterion: &mut Criterion) {
     let mut run = || {
@@ -20,16 +21,21 @@ fn families(criterion: &mut Criterion) {
         let mut bench = |what: &str, call: &dyn Fn() -> bool| {
             group.bench_function(what, |bencher| bencher.iter(|| black_box(call())));
         };
-        let under =
-            |kinds: &[Kind]| Ok::<_, Error>(families::by_handle(families::sentinel(TscClock::new(), kinds)?, RESOURCE));
-        bench("no rule", &under(&[])?);
+        let under = |kinds: &[Kind], direction| {
+            Ok::<_, Error>(families::by_handle(families::sentinel(TscClock::new(), kinds)?, RESOURCE, direction))
+        };
+        for direction in DIRECTIONS {
+            bench(&format!("no rule, {direction:?}"), &under(&[], direction)?);
+        }
         for kind in Kind::ALL {
-            bench(kind.name(), &under(&[kind])?);
+            bench(kind.name(), &under(&[kind], kind.direction())?);
             if let Some(call) = families::refused(TscClock::new(), kind)? {
                 bench(&format!("{}, refused", kind.name()), &call);
             }
         }
-        bench("all families", &under(&Kind::EACH)?);
+        for direction in DIRECTIONS {
+            bench(&format!("all families, {direction:?}"), &under(&Kind::EACH, direction)?);
+        }
         Ok::<_, Error>(())
     };
     run().expect("the rules of the benches are valid");

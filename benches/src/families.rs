@@ -3,8 +3,8 @@
 use std::{hint::black_box, time::Duration};
 
 use sentinel_core::{
-    Algorithm, Arg, AuthorityRule, BreakerRule, Call, Clock, Entry, FlowRule, HotspotRule, IsolationRule, Resource,
-    Rules, Sentinel, SheddingRule, SystemRule, Target,
+    Algorithm, Arg, AuthorityRule, BreakerRule, Call, Clock, Direction, Entry, FlowRule, HotspotRule, IsolationRule,
+    Resource, Rules, Sentinel, SheddingRule, SystemRule, Target,
 };
 
 use crate::{
@@ -63,9 +63,13 @@ impl Kind {
     pub const EACH: [Self; 7] =
         [Self::Authority, Self::Cpu, Self::Shedding, Self::Flow, Self::Isolation, Self::Hotspot, Self::Breaker];
 
-    /// One of each family whose rules are about one resource.
-    pub const APART: [Self; 6] =
-        [Self::Authority, Self::Shedding, Self::Flow, Self::Isolation, Self::Hotspot, Self::Breaker];
+    /// The calls that such a rule is about; those that come in, where it is about both.
+    pub const fn direction(self) -> Direction {
+        match self {
+            Self::Shedding => Direction::Outbound,
+            _ => Direction::Inbound,
+        }
+    }
 
     /// What it is called in tables.
     pub const fn name(self) -> &'static str {
@@ -172,23 +176,21 @@ pub fn read_signals(sentinel: &Sentinel) {
     sentinel.signals().set_cpu_usage(0.5);
 }
 
-/// The handle of a resource whose calls come in, or go out where rules are about those.
-pub fn resource(sentinel: &Sentinel, resource: &str) -> Resource {
-    sentinel.resource(target(resource, goes_out(sentinel)))
+/// The handle of a resource.
+pub fn resource(sentinel: &Sentinel, resource: &str, direction: Direction) -> Resource {
+    sentinel.resource(target(resource, direction))
 }
 
-/// Whether there are rules about calls that go out, and none about those that come in.
-fn goes_out(sentinel: &Sentinel) -> bool {
-    sentinel.rules().get("bench").is_some_and(|rules| !rules.shedding.is_empty() && rules.system.is_empty())
+fn target(resource: &str, direction: Direction) -> Target<'_> {
+    match direction {
+        Direction::Inbound => Target::new(resource).inbound(),
+        Direction::Outbound => Target::new(resource),
+    }
 }
 
-fn target(resource: &str, goes_out: bool) -> Target<'_> {
-    if goes_out { Target::new(resource) } else { Target::new(resource).inbound() }
-}
-
-/// Calls by the handle of such a resource that say who calls, and with which argument.
-pub fn by_handle(sentinel: Sentinel, resource: &str) -> impl Fn() -> bool + Send + Sync + use<> {
-    let resource = self::resource(&sentinel, resource);
+/// Calls by the handle of a resource that say who calls, and with which argument.
+pub fn by_handle(sentinel: Sentinel, resource: &str, direction: Direction) -> impl Fn() -> bool + Send + Sync + use<> {
+    let resource = self::resource(&sentinel, resource, direction);
     move || {
         // Threads keep nothing of an instance that was given up.
         let _kept = &sentinel;
@@ -197,17 +199,16 @@ pub fn by_handle(sentinel: Sentinel, resource: &str) -> impl Fn() -> bool + Send
 }
 
 /// Calls by name that say who calls, and with which argument.
-pub fn by_name(sentinel: Sentinel) -> impl Fn() -> bool + Send + Sync {
-    let goes_out = goes_out(&sentinel);
-    move || with_call(VALUE, |call| ended(sentinel.enter_with(target(black_box(RESOURCE), goes_out), call)))
+pub fn by_name(sentinel: Sentinel, direction: Direction) -> impl Fn() -> bool + Send + Sync {
+    move || with_call(VALUE, |call| ended(sentinel.enter_with(target(black_box(RESOURCE), direction), call)))
 }
 
 /// Calls that a rule of a kind refuses; none where that does not last.
 pub fn refused(clock: impl Clock, kind: Kind) -> Result<Option<impl Fn() -> bool>, Error> {
     let Some(rules) = kind.refusing() else { return Ok(None) };
     let sentinel = under(clock, rules)?;
-    let held = kind.use_up(&resource(&sentinel, RESOURCE))?;
-    let call = by_handle(sentinel, RESOURCE);
+    let held = kind.use_up(&resource(&sentinel, RESOURCE, kind.direction()))?;
+    let call = by_handle(sentinel, RESOURCE, kind.direction());
     Ok(Some(move || {
         let _held = &held;
         call()

@@ -3,7 +3,7 @@
 use std::{cell::Cell, sync::Arc};
 
 use governor::{DefaultKeyedRateLimiter, RateLimiter};
-use sentinel_core::Sentinel;
+use sentinel_core::{Direction, Sentinel};
 
 use crate::{families, ours::RESOURCE, peers::per_second};
 
@@ -60,7 +60,7 @@ impl Keys {
 
     /// Calls by handle with the key as their argument.
     pub fn by_handle(self, sentinel: Sentinel) -> impl Fn() -> bool {
-        let resource = families::resource(&sentinel, RESOURCE);
+        let resource = families::resource(&sentinel, RESOURCE, Direction::Inbound);
         self.each(move |key| {
             // Threads keep nothing of an instance that was given up.
             let _kept = &sentinel;

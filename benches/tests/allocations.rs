@@ -10,7 +10,7 @@ use sentinel_benches::{
     ours::{self, Limit, RESOURCE},
 };
 use sentinel_core::{
-    Algorithm, BreakerRule, FlowRule, HotspotRule, IsolationRule, ManualClock, Rules, Sentinel, SystemRule,
+    Algorithm, BreakerRule, Direction, FlowRule, HotspotRule, IsolationRule, ManualClock, Rules, Sentinel, SystemRule,
 };
 
 /// Allocations of 11,000 calls over 70 s, after as many to warm up; and how many of those counted were admitted.
@@ -36,11 +36,11 @@ fn allocations<F: Fn() -> bool>(limit: Limit, call: impl Fn(Sentinel) -> F) -> (
 }
 
 /// The same under other rules, by handle and by name, with an origin and an argument.
-fn allocations_under(rules: &Rules) -> [(u64, u32); 2] {
+fn allocations_under(rules: &Rules, direction: Direction) -> [(u64, u32); 2] {
     let clock = ManualClock::new();
     let sentinel = families::under(clock.clone(), rules.clone()).expect("the rules are valid");
-    let by_handle = families::by_handle(sentinel.clone(), RESOURCE);
-    let by_name = families::by_name(sentinel.clone());
+    let by_handle = families::by_handle(sentinel.clone(), RESOURCE, direction);
+    let by_name = families::by_name(sentinel.clone(), direction);
     let reading = |call: &dyn Fn() -> bool| {
         families::read_signals(&sentinel);
         call()
@@ -71,15 +71,16 @@ fn an_inbound_call_allocates_nothing() {
 #[test]
 fn a_call_that_a_rule_of_any_family_admits_allocates_nothing() {
     for kind in Kind::ALL {
-        assert_eq!(allocations_under(&families::admitting(&[kind], &[RESOURCE])), [(0, 11_000); 2], "{kind:?}");
+        let rules = families::admitting(&[kind], &[RESOURCE]);
+        assert_eq!(allocations_under(&rules, kind.direction()), [(0, 11_000); 2], "{kind:?}");
     }
 }
 
 #[test]
 fn a_call_that_rules_of_all_families_admit_allocates_nothing() {
-    // Those about calls that come in, and those about calls that go out.
-    for kinds in [&Kind::EACH[..], &Kind::APART] {
-        assert_eq!(allocations_under(&families::admitting(kinds, &[RESOURCE])), [(0, 11_000); 2]);
+    let rules = families::admitting(&Kind::EACH, &[RESOURCE]);
+    for direction in [Direction::Inbound, Direction::Outbound] {
+        assert_eq!(allocations_under(&rules, direction), [(0, 11_000); 2]);
     }
 }
 
@@ -98,14 +99,14 @@ fn a_call_under_limits_of_its_origin_allocates_nothing() {
     let rules = Rules::new()
         .flow([FlowRule::new(RESOURCE, 1e9).for_other_origins(), FlowRule::new(RESOURCE, 1e9).for_origin("mobile")])
         .isolation([IsolationRule::new(RESOURCE, 10).for_other_origins()]);
-    assert_eq!(allocations_under(&rules), [(0, 11_000); 2]);
+    assert_eq!(allocations_under(&rules, Direction::Inbound), [(0, 11_000); 2]);
 }
 
 #[test]
 fn a_call_under_limits_that_find_themselves_allocates_nothing() {
     let algorithms = [Algorithm::Vegas, Algorithm::gradient2(), Algorithm::aimd(Duration::from_millis(100))];
     let rules = Rules::new().isolation(algorithms.map(|algorithm| IsolationRule::adaptive(RESOURCE, algorithm)));
-    assert_eq!(allocations_under(&rules), [(0, 11_000); 2]);
+    assert_eq!(allocations_under(&rules, Direction::Inbound), [(0, 11_000); 2]);
 }
 
 #[test]
@@ -113,13 +114,13 @@ fn a_call_under_many_rules_of_a_family_allocates_nothing() {
     let rules = Rules::new()
         .flow((0..5).map(|_| FlowRule::new(RESOURCE, 1e9)))
         .isolation((0..5).map(|_| IsolationRule::new(RESOURCE, 10)));
-    assert_eq!(allocations_under(&rules), [(0, 11_000); 2]);
+    assert_eq!(allocations_under(&rules, Direction::Inbound), [(0, 11_000); 2]);
 }
 
 #[test]
 fn a_call_that_finds_no_queue_allocates_nothing() {
     let rules = Rules::new().isolation([IsolationRule::new(RESOURCE, 10).queue(100, Duration::from_secs(1))]);
-    assert_eq!(allocations_under(&rules), [(0, 11_000); 2]);
+    assert_eq!(allocations_under(&rules, Direction::Inbound), [(0, 11_000); 2]);
 }
 
 #[test]
@@ -131,7 +132,7 @@ fn a_call_under_other_measures_allocates_nothing() {
             BreakerRule::slow_ratio(RESOURCE, Duration::from_secs(1), 0.5),
             BreakerRule::error_count(RESOURCE, 1).window_calls(100),
         ]);
-    assert_eq!(allocations_under(&rules), [(0, 11_000); 2]);
+    assert_eq!(allocations_under(&rules, Direction::Inbound), [(0, 11_000); 2]);
 }
 
 #[test]

@@ -16,7 +16,11 @@ use sentinel_benches::{
     ours::{self, Limit, RESOURCE},
     peers, stack,
 };
-use sentinel_core::{Clock, ManualClock, TscClock};
+use sentinel_core::{
+    Clock, Direction,
+    Direction::{Inbound, Outbound},
+    ManualClock, TscClock,
+};
 
 /// Enough calls for all that happens only at first: the first call of a thread, and a resource that becomes hot.
 const WARM_UP: u32 = 5_000;
@@ -61,10 +65,14 @@ fn main() -> Result<(), Error> {
         }
         "stack-layer" => count(stack::caller(stack::layer(TscClock::new())?), calls, true),
         "stack-tower-resilience" => count(stack::caller(stack::tower_resilience()?), calls, true),
-        "same-call" => count(under(ManualClock::new(), &[])?, calls, true),
-        "all" => count(under(ManualClock::new(), &Kind::EACH)?, calls, true),
-        "all-tsc" => count(under(TscClock::new(), &Kind::EACH)?, calls, true),
-        "all-by-name" => count(families::by_name(families::sentinel(ManualClock::new(), &Kind::EACH)?), calls, true),
+        "same-call" => count(under(ManualClock::new(), &[], Inbound)?, calls, true),
+        "same-call-out" => count(under(ManualClock::new(), &[], Outbound)?, calls, true),
+        "all" => count(under(ManualClock::new(), &Kind::EACH, Inbound)?, calls, true),
+        "all-out" => count(under(ManualClock::new(), &Kind::EACH, Outbound)?, calls, true),
+        "all-tsc" => count(under(TscClock::new(), &Kind::EACH, Inbound)?, calls, true),
+        "all-by-name" => {
+            count(families::by_name(families::sentinel(ManualClock::new(), &Kind::EACH)?, Inbound), calls, true)
+        }
         "zipf" => count(keyed(&[])?, calls, true),
         "zipf-hotspot" => count(keyed(&[Kind::Hotspot])?, calls, true),
         "zipf-governor" => count(Keys::zipf(10_000).governor(1_000_000_000), calls, true),
@@ -79,14 +87,14 @@ fn under_one(case: &str, calls: u32) -> Result<(), Error> {
     let (what, name) = case.split_once(' ').ok_or_else(unknown)?;
     let kind = Kind::named(name).ok_or_else(unknown)?;
     match what {
-        "admits" => count(under(ManualClock::new(), &[kind])?, calls, true),
+        "admits" => count(under(ManualClock::new(), &[kind], kind.direction())?, calls, true),
         "refuses" => count(families::refused(ManualClock::new(), kind)?.ok_or_else(unknown)?, calls, false),
         _ => Err(unknown()),
     }
 }
 
-fn under(clock: impl Clock, kinds: &[Kind]) -> Result<impl Fn() -> bool, Error> {
-    Ok(families::by_handle(families::sentinel(clock, kinds)?, RESOURCE))
+fn under(clock: impl Clock, kinds: &[Kind], direction: Direction) -> Result<impl Fn() -> bool, Error> {
+    Ok(families::by_handle(families::sentinel(clock, kinds)?, RESOURCE, direction))
 }
 
 fn keyed(kinds: &[Kind]) -> Result<impl Fn() -> bool, Error> {

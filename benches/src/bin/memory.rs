@@ -12,7 +12,7 @@ use sentinel_benches::{
     ours::{self, Limit, RESOURCE},
 };
 use sentinel_core::{
-    Breaker, BreakerParams, Call, Decision, FlowRule, IsolationRule, ManualClock, Rules, Sentinel, TscClock,
+    Breaker, BreakerParams, Call, Decision, Direction, FlowRule, IsolationRule, ManualClock, Rules, Sentinel, TscClock,
 };
 
 fn main() -> Result<(), Error> {
@@ -52,11 +52,13 @@ fn allocations() -> Result<(), Error> {
 
 /// Allocations of calls under rules of each kind, and of all families.
 fn allocations_of_families() -> Result<(), Error> {
-    let all = Kind::ALL.map(|kind| (kind.name(), vec![kind]));
-    for (name, kinds) in all.into_iter().chain([("all families", Kind::EACH.to_vec())]) {
+    let one = Kind::ALL.map(|kind| (kind.name(), vec![kind], kind.direction()));
+    let all = [("all families, in", Direction::Inbound), ("all families, out", Direction::Outbound)]
+        .map(|(name, direction)| (name, Kind::EACH.to_vec(), direction));
+    for (name, kinds, direction) in one.into_iter().chain(all) {
         let clock = ManualClock::new();
         let sentinel = families::sentinel(clock.clone(), &kinds)?;
-        let call = families::by_handle(sentinel.clone(), RESOURCE);
+        let call = families::by_handle(sentinel.clone(), RESOURCE, direction);
         let call = || {
             families::read_signals(&sentinel);
             call()
@@ -138,20 +140,22 @@ fn hot() -> Result<(), Error> {
 fn families_at_rest() -> Result<(), Error> {
     const RESOURCES: usize = 1_000;
     let names: Vec<String> = (0..RESOURCES).map(|number| format!("GET /resources/{number}")).collect();
-    let all = Kind::ALL.map(|kind| (kind.name(), vec![kind]));
-    for (name, kinds) in all.into_iter().chain([("no rule", vec![]), ("a rule of each family", Kind::EACH.to_vec())]) {
+    let one = Kind::ALL.map(|kind| (kind.name(), vec![kind], kind.direction()));
+    let others = [("no rule", vec![]), ("a rule of each family", Kind::EACH.to_vec())];
+    let others = others.map(|(name, kinds)| (name, kinds, Direction::Inbound));
+    for (name, kinds, direction) in one.into_iter().chain(others) {
         let mut made = Ok(None);
-        let held = measure(|| made = under(&names, &kinds).map(Some)).bytes_current;
+        let held = measure(|| made = under(&names, &kinds, direction).map(Some)).bytes_current;
         drop(made?);
         println!("{RESOURCES} resources, {name} on each, called once\t{}", held as f64 / RESOURCES as f64);
     }
     Ok(())
 }
 
-fn under(names: &[String], kinds: &[Kind]) -> Result<Sentinel, Error> {
+fn under(names: &[String], kinds: &[Kind], direction: Direction) -> Result<Sentinel, Error> {
     let sentinel = families::under(TscClock::new(), families::admitting(kinds, names))?;
     for name in names {
-        families::by_handle(sentinel.clone(), name)();
+        families::by_handle(sentinel.clone(), name, direction)();
     }
     Ok(sentinel)
 }
@@ -160,7 +164,7 @@ fn under(names: &[String], kinds: &[Kind]) -> Result<Sentinel, Error> {
 fn values() -> Result<(), Error> {
     const VALUES: usize = 10_000;
     let sentinel = families::sentinel(TscClock::new(), &[Kind::Hotspot])?;
-    let resource = families::resource(&sentinel, RESOURCE);
+    let resource = families::resource(&sentinel, RESOURCE, Direction::Inbound);
     drop(resource.enter());
     let values: Vec<String> = (0..VALUES).map(|number| format!("customer-{number:04}")).collect();
     let known = measure(|| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sentinel_core::{Clock, ManualClock, Sentinel, TscClock};
+use sentinel_core::{Clock, Direction, ManualClock, Sentinel, TscClock};
 
 use super::report::{Report, Row};
 use crate::{
@@ -34,18 +34,20 @@ fn on_clock<C: Clock + Clone>(
             families::read_signals(&sentinel);
         })
     };
-    let by_handle = |name: &str, sentinel: Sentinel| {
-        round(Loop::admitted(name, families::by_handle(sentinel.clone(), RESOURCE)), sentinel)
+    let by_handle = |name: &str, sentinel: Sentinel, direction| {
+        round(Loop::admitted(name, families::by_handle(sentinel.clone(), RESOURCE, direction)), sentinel)
     };
-    let all = under(&Kind::EACH)?;
-    let mut loops = vec![
-        by_handle("no rule", under(&[])?),
-        by_handle("all", all.clone()),
-        round(Loop::admitted("all by name", families::by_name(all.clone())), all),
-    ];
-    for kind in Kind::ALL {
-        loops.push(by_handle(kind.name(), under(&[kind])?));
+    let mut loops = Vec::new();
+    for direction in [Direction::Inbound, Direction::Outbound] {
+        let all = under(&Kind::EACH)?;
+        loops.push(by_handle(none(direction), under(&[])?, direction));
+        loops.push(by_handle(each(direction), all.clone(), direction));
+        loops.push(round(Loop::admitted(by_name(direction), families::by_name(all.clone(), direction)), all));
     }
+    for kind in Kind::ALL {
+        loops.push(by_handle(kind.name(), under(&[kind])?, kind.direction()));
+    }
+    loops.push(by_handle(FLOW_OUT, under(&[Kind::Flow])?, Direction::Outbound));
     let admitted = Timings::take(&loops, ROUNDS)?;
     let mut loops = Vec::new();
     for kind in Kind::ALL {
@@ -57,17 +59,45 @@ fn on_clock<C: Clock + Clone>(
     let refused = Timings::take(&loops, ROUNDS)?;
 
     let mut nanos = |name: String, value: f64| report.add(&Row::new(name, value, "ns"));
-    nanos(format!("no rule, the same call, {on}"), admitted.nanos("no rule"));
+    for direction in [Direction::Inbound, Direction::Outbound] {
+        nanos(format!("{}, the same call, {on}", none(direction)), admitted.nanos(none(direction)));
+    }
     for kind in Kind::ALL {
         let name = kind.name();
-        nanos(format!("{name}: adds when it admits, {on}"), admitted.difference(name, "no rule"));
+        nanos(format!("{name}: adds when it admits, {on}"), admitted.difference(name, none(kind.direction())));
         if kind.can_refuse() {
             nanos(format!("{name}: refused, {on}"), refused.nanos(name));
         }
     }
-    nanos(format!("all families, admitted, {on}"), admitted.nanos("all"));
-    nanos(format!("all families, admitted, by name, {on}"), admitted.nanos("all by name"));
-    let ratio = admitted.ratio("all", Kind::Flow.name());
-    report.add(&Row::new(format!("all families to flow alone, {on}"), ratio, "x").at_most(3.0));
+    for (direction, flow) in [(Direction::Inbound, Kind::Flow.name()), (Direction::Outbound, FLOW_OUT)] {
+        let mut nanos = |name: &str| report.add(&Row::new(format!("{name}, {on}"), admitted.nanos(name), "ns"));
+        nanos(each(direction));
+        nanos(by_name(direction));
+        let ratio = admitted.ratio(each(direction), flow);
+        report.add(&Row::new(format!("{} to flow alone, {on}", each(direction)), ratio, "x").at_most(3.0));
+    }
     Ok(())
+}
+
+const FLOW_OUT: &str = "flow, out";
+
+const fn none(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Inbound => "no rule, in",
+        Direction::Outbound => "no rule, out",
+    }
+}
+
+const fn each(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Inbound => "all families, in",
+        Direction::Outbound => "all families, out",
+    }
+}
+
+const fn by_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Inbound => "all families, in, by name",
+        Direction::Outbound => "all families, out, by name",
+    }
 }

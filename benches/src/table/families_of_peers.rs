@@ -36,7 +36,7 @@ fn sentinel(report: &mut Report) -> Result<(), Error> {
     let mut loops = Vec::new();
     for kind in Kind::ALL {
         let Some(theirs) = peers::sentinel_published_under(kind, kind.name(), PLENTY)? else { continue };
-        let ours = families::by_handle(families::sentinel(TscClock::new(), &[kind])?, RESOURCE);
+        let ours = families::by_handle(families::sentinel(TscClock::new(), &[kind])?, RESOURCE, kind.direction());
         loops.push(Loop::admitted(kind.name(), ours));
         loops.push(Loop::admitted(theirs_of(kind), theirs));
     }

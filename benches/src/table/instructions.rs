@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use sentinel_core::Direction;
+
 use super::{
     probe,
     report::{Report, Row},
@@ -40,18 +42,21 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Error> {
     report.add(&row("governor, bare check", "governor")?);
 
     let mut instructions = |name: String, value: f64| report.add(&Row::new(name, value, "instructions"));
-    let none = count("same-call")?;
-    instructions("no rule, a call with origin and argument, inbound".to_owned(), none);
+    let (none, none_out) = (count("same-call")?, count("same-call-out")?);
+    instructions("no rule, in, a call with origin and argument".to_owned(), none);
+    instructions("no rule, out, a call with origin and argument".to_owned(), none_out);
+    let none_of = |kind: Kind| if kind.direction() == Direction::Inbound { none } else { none_out };
     for kind in Kind::ALL {
         let name = kind.name();
-        instructions(format!("{name}: adds when it admits"), count(&format!("admits {name}"))? - none);
+        instructions(format!("{name}: adds when it admits"), count(&format!("admits {name}"))? - none_of(kind));
         if kind.can_refuse() {
             instructions(format!("{name}: refused"), count(&format!("refuses {name}"))?);
         }
     }
-    instructions("all families, admitted".to_owned(), count("all")?);
-    instructions("all families, admitted, TSC clock".to_owned(), count("all-tsc")?);
-    instructions("all families, admitted, by name".to_owned(), count("all-by-name")?);
+    instructions("all families, in".to_owned(), count("all")?);
+    instructions("all families, in, TSC clock".to_owned(), count("all-tsc")?);
+    instructions("all families, in, by name".to_owned(), count("all-by-name")?);
+    instructions("all families, out".to_owned(), count("all-out")?);
     instructions("10000 values: a hotspot rule adds".to_owned(), count("zipf-hotspot")? - count("zipf")?);
     instructions("10000 values: governor's check by key".to_owned(), count("zipf-governor")?);
     instructions("breaker alone, the last 100 calls: ours".to_owned(), count("breaker-of-calls")?);

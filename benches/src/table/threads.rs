@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sentinel_core::{Clock as _, Sentinel, TscClock};
+use sentinel_core::{Clock as _, Direction, Sentinel, TscClock};
 
 use super::report::{Report, Row};
 use crate::{
@@ -80,7 +80,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Error> {
     let clock = TscClock::new();
     let together = families::sentinel(TscClock::new(), &Kind::EACH)?;
     let all_apart = families::sentinel(TscClock::new(), &Kind::EACH)?;
-    let but_system = families::sentinel(TscClock::new(), &Kind::APART)?;
+    let going_out = families::sentinel(TscClock::new(), &Kind::EACH)?;
     let own = move |thread| ours::by_handle(apart.resource(if thread % 2 == 0 { RESOURCE } else { OTHER }));
     let subjects = [
         Subject::one("clock alone", 1.0, move || clock.nanos() > 0),
@@ -88,11 +88,16 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Error> {
         Subject::each("one rule, a resource each", 1.0, own).at_least(1.8, 0.4),
         Subject::one("refused, one resource", 0.0, used_up(ours::by_handle(one.resource(RESOURCE)))).at_least(1.8, 0.4),
         Subject::one("one rule, one hot resource", 1.0, ours::by_handle(hot.resource(RESOURCE))).at_least(0.8, 0.4),
-        Subject::each("all families, one resource", 1.0, move |_| under_all(&together, 0)).at_least(0.7, 0.4),
-        Subject::each("all but system, a resource each", 1.0, move |thread| under_all(&but_system, thread))
-            .at_least(1.8, 0.4),
-        Subject::each("all families, a resource each", 1.0, move |thread| under_all(&all_apart, thread))
-            .at_least(1.8, 0.4),
+        Subject::each("all families, in, one resource", 1.0, move |_| under_all(&together, 0, Direction::Inbound))
+            .at_least(0.7, 0.4),
+        Subject::each("all families, out, a resource each", 1.0, move |thread| {
+            under_all(&going_out, thread, Direction::Outbound)
+        })
+        .at_least(1.8, 0.4),
+        Subject::each("all families, in, a resource each", 1.0, move |thread| {
+            under_all(&all_apart, thread, Direction::Inbound)
+        })
+        .at_least(1.8, 0.4),
         Subject::one("floor, with its one shared word", 1.0, floor::call(TscClock::new())).any_share(),
         Subject::one("governor, one limiter", 1.0, peers::governor(1_000_000_000)),
     ];
@@ -118,9 +123,9 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Error> {
 }
 
 /// The call of a thread under rules of all families; each of two threads has a resource of its own.
-fn under_all(sentinel: &Sentinel, thread: usize) -> impl Fn() -> bool + Send + use<> {
+fn under_all(sentinel: &Sentinel, thread: usize, direction: Direction) -> impl Fn() -> bool + Send + use<> {
     families::read_signals(sentinel);
-    families::by_handle(sentinel.clone(), if thread.is_multiple_of(2) { RESOURCE } else { OTHER })
+    families::by_handle(sentinel.clone(), if thread.is_multiple_of(2) { RESOURCE } else { OTHER }, direction)
 }
 
 fn ratio(of: &[Throughput], to: &[Throughput]) -> f64 {
