@@ -17,6 +17,7 @@ pub(crate) mod number;
 pub(crate) mod peak;
 pub(crate) mod primitive;
 pub(crate) mod sliding_limiter;
+pub(crate) mod spread_gauge;
 pub(crate) mod stripe;
 pub(crate) mod success_window;
 pub(crate) mod swap;

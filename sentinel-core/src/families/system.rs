@@ -18,8 +18,8 @@ use crate::{
     signals::Signals,
     statistics::Node,
     sync::{
-        gauge::Gauge,
         sliding_limiter::{SlidingLimiter, Stamp},
+        spread_gauge::SpreadGauge,
     },
 };
 
@@ -124,7 +124,7 @@ impl Family for System {
 #[derive(Debug)]
 pub(crate) enum Shared {
     Qps(SlidingLimiter),
-    InFlight(Gauge),
+    InFlight(SpreadGauge),
     AvgResponseTime(Mean),
     Gate,
     Bbr(Bbr),
@@ -207,10 +207,10 @@ impl Checks for System {
         }
     }
 
-    fn undo(check: &Check<Self>, token: Token, call: &Call<'_>, now: u64) {
+    fn undo(check: &Check<Self>, token: Token, call: &Call<'_>, _now: u64) {
         match (token, &*check.rule.shared) {
             (Token::Counted(stamp), Shared::Qps(limiter)) => limiter.undo(stamp, call.permits().into()),
-            (Token::InFlight, shared) => shared.give_back(call.permits(), now),
+            (Token::InFlight, shared) => shared.give_back(call.permits()),
             _ => {}
         }
     }
@@ -218,7 +218,7 @@ impl Checks for System {
     #[inline(always)]
     fn release(check: &Check<Self>, token: &Token, exit: &Exit) {
         if let Token::InFlight = token {
-            check.rule.shared.give_back(exit.count, exit.now);
+            check.rule.shared.give_back(exit.count);
         }
     }
 
@@ -257,29 +257,29 @@ impl Shared {
     fn new(params: &SystemParams) -> Self {
         match (params.metric, params.strategy) {
             (Metric::InboundQps(threshold), _) => Self::Qps(SlidingLimiter::new(threshold as u64, SECOND)),
-            (Metric::InFlight(permits), _) => Self::InFlight(Gauge::new(permits)),
+            (Metric::InFlight(permits), _) => Self::InFlight(SpreadGauge::new(permits)),
             (Metric::AvgResponseTime(_), _) => Self::AvgResponseTime(Mean::default()),
             (_, SystemStrategy::Gate) => Self::Gate,
             (_, SystemStrategy::Bbr { initial }) => Self::Bbr(Bbr::new(initial)),
         }
     }
 
-    fn give_back(&self, permits: u32, now: u64) {
+    fn give_back(&self, permits: u32) {
         match self {
-            Self::InFlight(gauge) => gauge.release(permits, now),
-            Self::Bbr(bbr) => bbr.gauge().release(permits, now),
+            Self::InFlight(gauge) => gauge.release(permits),
+            Self::Bbr(bbr) => bbr.gauge().release(permits),
             Self::Qps(_) | Self::AvgResponseTime(_) | Self::Gate => {}
         }
     }
 }
 
-/// Takes permits of a gauge at which nobody waits. Where a limit is only measured, one call passes at any rate, or nothing
+/// Takes permits of a gauge. Where a limit is only measured, one call passes at any rate, or nothing
 /// more would be learned.
 #[inline(always)]
-fn take(gauge: &Gauge, call: &Call<'_>, shares: &Shares, one_passes: bool, place: &mut Option<Token>) -> Step {
+fn take(gauge: &SpreadGauge, call: &Call<'_>, shares: &Shares, one_passes: bool, place: &mut Option<Token>) -> Step {
     let permits = call.permits();
     let left = shares.left(gauge.limit(), call.importance());
-    if gauge.acquire_leaving(permits, left) || one_passes && gauge.acquire_alone(permits) {
+    if gauge.acquire(permits, left) || one_passes && gauge.acquire_alone(permits) {
         *place = Some(Token::InFlight);
         return Step::Pass;
     }

@@ -66,8 +66,7 @@ pub(crate) enum Asked {
 /// ```
 ///
 /// *Never above the limit.* Permits are taken by one compare-exchange of a word that has so many free. A change of the limit
-/// adds the difference to that same word, so who takes permits has seen every change before it. Who takes more than that
-/// is alone: all are free and nobody waits in the word that is exchanged, under the lock, so the limit is the one in it.
+/// adds the difference to that same word, so who takes permits has seen every change before it.
 ///
 /// *No permit is lost.* Joining raises the number of those who wait, then serves the queue; giving back adds permits, then
 /// serves the queue if somebody waits. Both are read-modify-writes of one word, so one comes first: either who joins
@@ -123,22 +122,6 @@ impl Gauge {
     #[inline]
     pub(crate) fn acquire_leaving(&self, permits: u32, left: u32) -> bool {
         permits == 0 || self.take(permits, left, false)
-    }
-
-    /// Takes permits, however many, if nothing is in flight and nobody waits.
-    ///
-    /// # Cost
-    ///
-    /// Two loads, if anything is in flight; or else a short lock.
-    #[cold]
-    pub(crate) fn acquire_alone(&self, permits: u32) -> bool {
-        if self.in_flight() > 0 {
-            return false;
-        }
-        let _unchanged = self.queue.lock();
-        let idle = u64::from(self.limit()) << WAITING_BITS;
-        let after = idle.wrapping_sub(u64::from(permits) << WAITING_BITS);
-        self.word.compare_exchange(idle, after, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     /// Gives permits back; they go to those who wait.

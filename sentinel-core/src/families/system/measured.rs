@@ -6,7 +6,7 @@ use super::{AGAIN, law};
 use crate::{
     signals::{SignalName, Signals},
     statistics::Node,
-    sync::{counter::Counter, gauge::Gauge, moment::Moment, number::Number, peak::Peak},
+    sync::{counter::Counter, moment::Moment, number::Number, peak::Peak, spread_gauge::SpreadGauge},
 };
 
 /// The length of a step, in nanoseconds.
@@ -68,7 +68,7 @@ impl Mean {
 #[derive(Debug)]
 pub(crate) struct Bbr {
     due: Moment,
-    gauge: Gauge,
+    gauge: SpreadGauge,
     peak: Peak,
     refused: Counter,
     learner: Mutex<Box<Learner>>,
@@ -90,14 +90,14 @@ impl Bbr {
             Learner { law: law::Law::new(initial), began: 0, step: None, ended: Ended::default(), readings: 0 };
         Self {
             due: Moment::default(),
-            gauge: Gauge::new(initial),
+            gauge: SpreadGauge::new(initial),
             peak: Peak::default(),
             refused: Counter::default(),
             learner: Mutex::new(Box::new(learner)),
         }
     }
 
-    pub(super) fn gauge(&self) -> &Gauge {
+    pub(super) fn gauge(&self) -> &SpreadGauge {
         &self.gauge
     }
 
@@ -107,7 +107,7 @@ impl Bbr {
         if refused {
             self.refused.add(1);
         } else {
-            self.peak.raise(self.gauge.in_flight().into());
+            self.peak.raise(self.gauge.in_flight_at_most().into());
         }
     }
 

@@ -58,20 +58,6 @@ fn waits(asked: &Asked) -> u32 {
 }
 
 #[test]
-fn who_takes_more_than_there_are_is_alone() {
-    model(2, || {
-        let gauge = gauge(1, 0);
-        let others = spawn(&gauge, |gauge| (gauge.acquire_alone(3), take(gauge)));
-        gauge.set_limit(2);
-        let own = gauge.acquire_alone(4);
-        let (alone, one) = others.join().expect("no panic");
-        let in_flight = 3 * u32::from(alone) + u32::from(one) + 4 * u32::from(own);
-        assert_eq!(gauge.in_flight(), in_flight);
-        assert!(!(alone && one) && !(own && (alone || one)) && (own || alone || one), "{own} {alone} {one}");
-    });
-}
-
-#[test]
 fn permits_in_flight_are_never_above_the_limit() {
     model(2, || {
         let gauge = gauge(2, 1);

@@ -56,21 +56,6 @@ fn three_of_three_pass_a_fourth_does_not_and_one_given_back_is_one() {
 }
 
 #[test]
-fn who_is_alone_gets_more_than_there_are() {
-    let gauge = Gauge::new(2);
-    assert!(gauge.acquire_alone(5));
-    assert_eq!((gauge.in_flight(), gauge.limit()), (5, 2));
-    assert!(!gauge.acquire_alone(1) && !take(&gauge, 1));
-    gauge.set_limit(7);
-    assert!(take(&gauge, 2) && !take(&gauge, 1));
-    gauge.release(7, 0);
-    gauge.set_limit(0);
-    assert!(gauge.acquire_alone(u32::MAX) && !gauge.acquire_alone(0));
-    gauge.release(u32::MAX, 0);
-    assert!(gauge.is_idle());
-}
-
-#[test]
 fn a_batch_gets_all_or_nothing_and_none_at_all_always_passes() {
     let gauge = Gauge::new(3);
     assert!(!take(&gauge, 4));
