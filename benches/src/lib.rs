@@ -1,7 +1,8 @@
 //! What the engine costs and admits, beside its peers.
 //!
-//! [`ours`], [`families`], [`keys`], [`breakers`], [`stack`], [`floor`] and [`peers`] make calls: closures that ask to enter, end what
-//! was admitted, and say whether it was. The criterion benches time them; [`table`] holds them against the targets; [`audit`] checks what they admitted.
+//! [`ours`], [`families`], [`keys`], [`breakers`], [`stack`], [`floor`] and [`peers`] make calls: closures that ask to
+//! enter, end what was admitted, and say whether it was. The criterion benches time them; [`table`] holds them against
+//! the targets; [`audit`] checks what they admitted.
 
 pub mod breakers;
 pub mod families;

@@ -1,7 +1,7 @@
 //! No call allocates, once warm.
 //!
-//! Warm is a thread after its first call, and a resource after a minute with traffic: its counters per thread come when it
-//! is hot (256 permits within 25 ms), its windows as time goes on.
+//! Warm is a thread after its first call, and a resource after a minute with traffic: its counters per thread come when
+//! it is hot (256 permits within 25 ms), its windows as time goes on.
 
 use std::time::Duration;
 

@@ -39,8 +39,9 @@ pub fn most_inside(calls: &mut [Admitted], interval: u64) -> u64 {
 
 /// By how many nanoseconds calls were let go earlier than an even spacing allows; 0 where it was kept.
 ///
-/// When between its two times a call was let go, no clock can say. But n calls that lie wholly inside a stretch of time and
-/// are a spacing apart from each other need n - 1 spacings of it: the result is the most that any stretch is short of.
+/// When between its two times a call was let go, no clock can say. But n calls that lie wholly inside a stretch of time
+/// and are a spacing apart from each other need n - 1 spacings of it: the result is the most that any stretch is short
+/// of.
 ///
 /// # Cost
 ///

@@ -1,7 +1,8 @@
 //! A service of fixed capacity under any load, on a manual clock: what rules make of an overload.
 //!
-//! One queue, first come, first served; so many servers behind it; calls that arrive at random (a Poisson process); service
-//! times of a given mean and coefficient of variation. The engine is the real one, and every run is the same again.
+//! One queue, first come, first served; so many servers behind it; calls that arrive at random (a Poisson process);
+//! service times of a given mean and coefficient of variation. The engine is the real one, and every run is the same
+//! again.
 
 use std::{
     cmp::{Ordering, Reverse},

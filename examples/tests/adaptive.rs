@@ -70,8 +70,8 @@ fn vegas_finds_a_new_number_of_servers_within_ten_seconds() {
     check(Algorithm::Vegas, &[Step::Servers]);
 }
 
-/// It takes a slower service for a queue until it forgets the shortest response time. With exponential times and a load of 1.5
-/// this leaves 0.69 of the new capacity, with a load of 5 it is 0.85; in the other cases it is 0.97 and more.
+/// It takes a slower service for a queue until it forgets the shortest response time. With exponential times and a load
+/// of 1.5 this leaves 0.69 of the new capacity, with a load of 5 it is 0.85; in the other cases it is 0.97 and more.
 #[test]
 fn vegas_loses_at_most_two_fifths_of_a_service_that_becomes_slower() {
     for variation in VARIATIONS {
@@ -82,7 +82,8 @@ fn vegas_loses_at_most_two_fifths_of_a_service_that_becomes_slower() {
     }
 }
 
-/// Its memory of long ago follows the queue that it lets grow: with constant times up to 12 times the unloaded percentile.
+/// Its memory of long ago follows the queue that it lets grow: with constant times up to 12 times the unloaded
+/// percentile.
 #[test]
 fn gradient2_keeps_the_capacity_busy_but_not_the_queue_short() {
     for variation in VARIATIONS {
@@ -95,8 +96,8 @@ fn gradient2_keeps_the_capacity_busy_but_not_the_queue_short() {
     }
 }
 
-/// Each kind is a resource with a limit of its own, and they share the servers. For AIMD, both may wait for as long (30 ms): with
-/// 50 ms for both, 0.02 of the costly calls got through, with 50 and 150 ms 0.02 of the cheap ones.
+/// Each kind is a resource with a limit of its own, and they share the servers. For AIMD, both may wait for as long (30
+/// ms): with 50 ms for both, 0.02 of the costly calls got through, with 50 and 150 ms 0.02 of the cheap ones.
 #[test]
 fn two_kinds_of_calls_of_different_cost_both_get_through() {
     let costly_aimd = Algorithm::aimd(Duration::from_millis(90));

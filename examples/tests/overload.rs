@@ -82,7 +82,8 @@ const OTHERS: [(u32, u64, f64, f64, f64); 8] = [
     (4, 100, 0.0, 0.95, 0.9),
     (8, 2_000, 0.5, 0.95, 0.9),
     (2, 500, 0.0, 0.95, 0.9),
-    // Of one or two servers with calls that differ, a queue that is short enough is often full, and one that is not, too long.
+    // Of one or two servers with calls that differ, a queue that is short enough is often full, and one that is not,
+    // too long.
     (2, 500, 1.0, 0.85, 0.9),
     (1, 200, 1.0, 0.85, 0.85),
 ];

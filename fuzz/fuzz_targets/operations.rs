@@ -1,5 +1,5 @@
-//! Any sequence of entries, exits, waits, reloads of rules of all families and steps of time: nothing panics, and in the end
-//! nothing is held.
+//! Any sequence of entries, exits, waits, reloads of rules of all families and steps of time: nothing panics, and in
+//! the end nothing is held.
 
 #![no_main]
 

@@ -58,8 +58,8 @@ impl Blocked {
         self.rule()?.interval()
     }
 
-    /// How long until trying again may help: not earlier. `None` when it never will, such as for a call that asks for more
-    /// permits than the threshold.
+    /// How long until trying again may help: not earlier. `None` when it never will, such as for a call that asks for
+    /// more permits than the threshold.
     pub fn retry_after(&self) -> Option<Duration> {
         self.reason.cause.retry_after()
     }

@@ -58,14 +58,16 @@ impl Clock for SystemClock {
 /// # Accuracy
 ///
 /// It is set by the system's clock once, and from then on runs at its own rate: measured, within 20 millionths of the
-/// system's, possibly more if the machine was busy at that moment. A limit per second then holds in every second of this
-/// clock, which may be that much longer or shorter than another clock's. With [`SystemClock`] there is no such difference.
+/// system's, possibly more if the machine was busy at that moment. A limit per second then holds in every second of
+/// this clock, which may be that much longer or shorter than another clock's. With [`SystemClock`] there is no such
+/// difference.
 #[cfg(feature = "quanta")]
 #[derive(Clone, Debug)]
 pub struct TscClock {
     clock: quanta::Clock,
     start: u64,
-    /// Nanoseconds of 2^32 ticks of the counter: `quanta` scales by a shift of any width, which costs more than the counter.
+    /// Nanoseconds of 2^32 ticks of the counter: `quanta` scales by a shift of any width, which costs more than the
+    /// counter.
     scale: u64,
 }
 

@@ -134,8 +134,8 @@ impl Reservation {
         Duration::from_nanos(self.0.due.saturating_sub(self.0.plan.core.time.now()))
     }
 
-    /// Waits inside of a future of one's own: ready when it is time to [resume](Reservation::resume), which is when `sleep`
-    /// has slept for the [delay](Reservation::delay), or earlier when the call's turn in a queue has come.
+    /// Waits inside of a future of one's own: ready when it is time to [resume](Reservation::resume), which is when
+    /// `sleep` has slept for the [delay](Reservation::delay), or earlier when the call's turn in a queue has come.
     pub fn poll_wait(&self, sleep: Pin<&mut (impl Future + ?Sized)>, context: &mut Context<'_>) -> Poll<()> {
         match &self.0.turn {
             Some(turn) if turn.poll(context).is_ready() => Poll::Ready(()),

@@ -68,8 +68,8 @@ pub enum Event<'a> {
         /// The bound.
         max_resources: usize,
     },
-    /// A circuit breaker changed its state. The changes of an instance are told one after the other, in the order in which
-    /// they happened; while a thread is told one, those that others make wait for it, the latest 1,024.
+    /// A circuit breaker changed its state. The changes of an instance are told one after the other, in the order in
+    /// which they happened; while a thread is told one, those that others make wait for it, the latest 1,024.
     ///
     /// A rule that goes out of force is told as [`RulesReplaced`](Event::RulesReplaced) only.
     #[non_exhaustive]
@@ -82,7 +82,8 @@ pub enum Event<'a> {
         from: BreakerState,
         /// The state from then on.
         to: BreakerState,
-        /// The ratio or the number of errors that opened it last, in the unit of the threshold; for a probe that was bad, 1.
+        /// The ratio or the number of errors that opened it last, in the unit of the threshold; for a probe that was
+        /// bad, 1.
         observed: f64,
         /// The threshold of the rule.
         threshold: f64,

@@ -1,8 +1,8 @@
 //! Checks and observers of one's own.
 //!
-//! What no rule can say, a program says itself: a [`CustomCheck`] stands among the families, at a [`Position`] of its own,
-//! and an [`Observer`] sees what becomes of every call. Both are given to the [`Builder`](crate::Builder) and stay for as
-//! long as the instance lives.
+//! What no rule can say, a program says itself: a [`CustomCheck`] stands among the families, at a [`Position`] of its
+//! own, and an [`Observer`] sees what becomes of every call. Both are given to the [`Builder`](crate::Builder) and stay
+//! for as long as the instance lives.
 
 mod check;
 mod observer;
@@ -67,9 +67,10 @@ impl fmt::Debug for Registrations {
 ///
 /// # Panics of foreign code
 ///
-/// A check that panics leaves no answer to go on with, so its panic goes on, when everything has been given back. All others
-/// only hear what has happened, which does not depend on them: their panics go no further, as those of listeners. A guard
-/// would not do, since what is left to do is foreign code too, and its panic while the thread unwinds would end the process.
+/// A check that panics leaves no answer to go on with, so its panic goes on, when everything has been given back. All
+/// others only hear what has happened, which does not depend on them: their panics go no further, as those of
+/// listeners. A guard would not do, since what is left to do is foreign code too, and its panic while the thread
+/// unwinds would end the process.
 pub(crate) struct Extension {
     checks: Box<[Registered]>,
     observers: Box<[Box<dyn Observer>]>,

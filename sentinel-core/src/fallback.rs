@@ -52,13 +52,13 @@ const SWEPT: usize = 2;
 ///
 /// # How it decides
 ///
-/// A call that was admitted runs, and if it goes well, its value is kept as the last good one of its key and returned as
-/// [fresh](Answer::Fresh). Where it is refused or fails, the last good value is returned as [stale](Answer::Stale), with its age
-/// and the trouble. There is no such value when none was stored within the time to live, when the key has been answered
-/// from the past for as long as it may be, or when as many other keys were used since then: then the trouble is the result.
-/// Of calls at the same time, the value of the one that ended last is kept, whichever began first. At the bound, the key that
-/// was used longest ago makes room; values that are too old go as others come. (The idea is `stale-if-error` of RFC 5861,
-/// without its time in which no call is made: this is no cache.)
+/// A call that was admitted runs, and if it goes well, its value is kept as the last good one of its key and returned
+/// as [fresh](Answer::Fresh). Where it is refused or fails, the last good value is returned as [stale](Answer::Stale),
+/// with its age and the trouble. There is no such value when none was stored within the time to live, when the key has
+/// been answered from the past for as long as it may be, or when as many other keys were used since then: then the
+/// trouble is the result. Of calls at the same time, the value of the one that ended last is kept, whichever began
+/// first. At the bound, the key that was used longest ago makes room; values that are too old go as others come. (The
+/// idea is `stale-if-error` of RFC 5861, without its time in which no call is made: this is no cache.)
 ///
 /// # Example
 ///
@@ -90,16 +90,16 @@ const SWEPT: usize = 2;
 ///
 /// # Cost
 ///
-/// A good call takes a reading of the clock, an allocation for its value, and a short lock that it shares with the calls of
-/// a part of the keys: all of them up to 127, a sixteenth from 1,024 on. A stale answer takes the same without the
-/// allocation. Under the lock nothing of the user's runs but [`Hash`] and [`Eq`] of the keys. Memory is that of
+/// A good call takes a reading of the clock, an allocation for its value, and a short lock that it shares with the
+/// calls of a part of the keys: all of them up to 127, a sixteenth from 1,024 on. A stale answer takes the same without
+/// the allocation. Under the lock nothing of the user's runs but [`Hash`] and [`Eq`] of the keys. Memory is that of
 /// `max_keys` keys and values and some 100 bytes for each.
 ///
 /// # When not to use it
 ///
-/// Where an old answer is worse than none, such as a balance to pay from. To save calls: this one makes every call that it may.
-/// For errors that are answers, such as that there is no such thing: let the work return these as values, or the last good one
-/// is given in their place. With keys that do not say whose value it is.
+/// Where an old answer is worse than none, such as a balance to pay from. To save calls: this one makes every call that
+/// it may. For errors that are answers, such as that there is no such thing: let the work return these as values, or
+/// the last good one is given in their place. With keys that do not say whose value it is.
 pub struct Fallback<K, V> {
     config: FallbackConfig,
     time: Time,
@@ -174,7 +174,8 @@ impl<K: Hash + Eq, V> Fallback<K, V> {
     /// Runs a future as the call, if that was admitted, and keeps its value; where there is none, gives the last good
     /// one.
     ///
-    /// Dropping the returned future before its end is a cancelled call: it is [ignored](Entry::ignore), and stores nothing.
+    /// Dropping the returned future before its end is a cancelled call: it is [ignored](Entry::ignore), and stores
+    /// nothing.
     ///
     /// # Errors
     ///

@@ -406,8 +406,8 @@ macro_rules! families {
                 let _ = family;
             }
 
-            /// Whether a rule by pattern or by default keeps state here. The resource may be given up then, and that state
-            /// with it; one that a rule names never is, and one without rules has no state to lose.
+            /// Whether a rule by pattern or by default keeps state here. The resource may be given up then, and that
+            /// state with it; one that a rule names never is, and one without rules has no state to lose.
             #[inline]
             pub(crate) fn may_be_evicted(&self) -> bool {
                 false $(|| matches!(self.$name.first(), Some(check) if check.goes_with_the_resource()))+

@@ -22,17 +22,17 @@
 //! # The way of a call
 //!
 //! [`Sentinel::enter`] or [`Resource::enter`] gives a [`Decision`]. [`Decision::immediately`] never waits,
-//! [`Decision::admitted`] waits on any async runtime, [`Decision::admitted_blocking`] blocks the thread. What is admitted
-//! is an [`Entry`]: dropping it ends the call, however that comes about. What is refused is a [`Blocked`], which names the
-//! rule.
+//! [`Decision::admitted`] waits on any async runtime, [`Decision::admitted_blocking`] blocks the thread. What is
+//! admitted is an [`Entry`]: dropping it ends the call, however that comes about. What is refused is a [`Blocked`],
+//! which names the rule.
 //!
-//! What no rule can say, a program says itself: a [`CustomCheck`] of its own stands among the families, and an [`Observer`]
-//! sees what becomes of every call.
+//! What no rule can say, a program says itself: a [`CustomCheck`] of its own stands among the families, and an
+//! [`Observer`] sees what becomes of every call.
 //!
 //! # Components without resources
 //!
-//! An [`OutlierDetector`] finds those of a client's backends that do worse than the others; a [`Fallback`] keeps the last good
-//! value for when a call is refused or fails.
+//! An [`OutlierDetector`] finds those of a client's backends that do worse than the others; a [`Fallback`] keeps the
+//! last good value for when a call is refused or fails.
 //!
 //! # Testing one's own rules
 //!

@@ -52,14 +52,15 @@ use crate::{
 ///
 /// # How it decides
 ///
-/// A row of errors ejects a backend at once; at the end of an interval so does too high an error ratio, and a success rate
-/// below `mean - factor * deviation`, the worst first. The n-th ejection lasts n times the base, up to the maximum, and n goes
-/// down by one with every interval that ends in service. After it the backend is on probation: it gets one call at a time, of which
-/// the first to fail ejects it again, and after enough that went well it is in service with all counts forgotten. It also
-/// is when it was due for an interval and nobody called it, or when backends were forgotten and the share of those that
-/// are out is too great. Never more than the share are out, so where all are bad most stay in service. (Formulas and
-/// defaults are those of Envoy's outlier detection, with differences: there, a tenth of fewer than ten backends is none, a single
-/// error is a deviation where all others are perfect, and there is no probation.)
+/// A row of errors ejects a backend at once; at the end of an interval so does too high an error ratio, and a success
+/// rate below `mean - factor * deviation`, the worst first. The n-th ejection lasts n times the base, up to the
+/// maximum, and n goes down by one with every interval that ends in service. After it the backend is on probation: it
+/// gets one call at a time, of which the first to fail ejects it again, and after enough that went well it is in
+/// service with all counts forgotten. It also is when it was due for an interval and nobody called it, or when backends
+/// were forgotten and the share of those that are out is too great. Never more than the share are out, so where all are
+/// bad most stay in service. (Formulas and defaults are those of Envoy's outlier detection, with differences: there, a
+/// tenth of fewer than ten backends is none, a single error is a deviation where all others are perfect, and there is
+/// no probation.)
 ///
 /// # Example
 ///
@@ -90,10 +91,11 @@ use crate::{
 ///
 /// # Cost
 ///
-/// A call takes some loads, a reading of the clock, one read-modify-write of a word that the backend's calls share, and two of
-/// a count of references where it has a ticket. The first call after an interval judges all backends, at some 13 ns each. Ejections,
-/// probes and look-ups take a lock, which is held for a few steps or as long as that lasts; no other call waits. A
-/// backend takes some 220 bytes. Nothing is allocated but for new backends, ejections and at the end of an interval.
+/// A call takes some loads, a reading of the clock, one read-modify-write of a word that the backend's calls share, and
+/// two of a count of references where it has a ticket. The first call after an interval judges all backends, at some 13
+/// ns each. Ejections, probes and look-ups take a lock, which is held for a few steps or as long as that lasts; no
+/// other call waits. A backend takes some 220 bytes. Nothing is allocated but for new backends, ejections and at the
+/// end of an interval.
 ///
 /// # When not to use it
 ///
@@ -143,14 +145,14 @@ impl OutlierDetector {
         Backend(self.core().backend(name))
     }
 
-    /// Stops watching a backend, such as one that is not listed any more; it then is not one of those of which a share may be
-    /// ejected. Handles on it stay valid, and are never ejected.
+    /// Stops watching a backend, such as one that is not listed any more; it then is not one of those of which a share
+    /// may be ejected. Handles on it stay valid, and are never ejected.
     pub fn forget(&self, name: &str) {
         self.core().forget(name);
     }
 
-    /// Those of the candidates that are not [ejected](Backend::is_ejected), for a balancer to choose from; all of them if all
-    /// are.
+    /// Those of the candidates that are not [ejected](Backend::is_ejected), for a balancer to choose from; all of them
+    /// if all are.
     ///
     /// Let the chosen one [begin](Backend::begin) a call.
     ///
@@ -169,13 +171,13 @@ impl OutlierDetector {
         settled.iter().chain(others.iter().filter(move |backend| !backend.0.is_out_at(now)))
     }
 
-    /// Begins a call to one of the candidates that are not ejected, each as likely as any other; to any of them if all are.
-    /// `None` if there are none.
+    /// Begins a call to one of the candidates that are not ejected, each as likely as any other; to any of them if all
+    /// are. `None` if there are none.
     ///
     /// # Cost
     ///
-    /// A reading of the clock, a read-modify-write of a word that all callers share, two loads for each candidate, and what
-    /// [`admit`](Backend::admit) takes.
+    /// A reading of the clock, a read-modify-write of a word that all callers share, two loads for each candidate, and
+    /// what [`admit`](Backend::admit) takes.
     pub fn pick(&self, candidates: &[Backend]) -> Option<BackendTicket> {
         let now = self.core().now();
         let chance = self.core().dice.roll();
@@ -195,8 +197,8 @@ impl OutlierDetector {
         self.core().snapshot(now)
     }
 
-    /// Calls `listener` on every ejection and return, as an [`Event`], on the thread on which it happens and outside of any
-    /// lock. What happens on several threads at once may be told in another order.
+    /// Calls `listener` on every ejection and return, as an [`Event`], on the thread on which it happens and outside of
+    /// any lock. What happens on several threads at once may be told in another order.
     pub fn subscribe(&self, listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Subscription {
         self.core().listeners.subscribe(listener)
     }

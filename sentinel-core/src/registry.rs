@@ -1,7 +1,7 @@
 //! All resources of an instance, and the rules in force on them.
 //!
-//! Names are looked up in a concurrent map without a lock. Everything that changes the map or the rules (a new resource, a
-//! reload) holds one lock, so that a resource is always built from the rules in force.
+//! Names are looked up in a concurrent map without a lock. Everything that changes the map or the rules (a new
+//! resource, a reload) holds one lock, so that a resource is always built from the rules in force.
 
 use std::{
     collections::HashMap,
@@ -40,8 +40,8 @@ const IDLE: Duration = Duration::from_secs(60);
 const CANDIDATES: usize = 16;
 /// How long a search for an idle resource that found none is believed.
 const FULL: Duration = Duration::from_millis(10);
-/// Shared resources that may exist for different combinations of patterns, one of which in each direction is for all further
-/// ones.
+/// Shared resources that may exist for different combinations of patterns, one of which in each direction is for all
+/// further ones.
 const MAX_SHARED: usize = 256;
 
 /// What names have in common that share a resource: the direction of their calls, and which patterns they match.
@@ -260,8 +260,8 @@ impl Registry {
         }
     }
 
-    /// The resource that a name past the bound shares with all names of its direction that match the same patterns, or, where
-    /// there are too many such resources already, with all others under all patterns.
+    /// The resource that a name past the bound shares with all names of its direction that match the same patterns, or,
+    /// where there are too many such resources already, with all others under all patterns.
     fn shared_slot(&self, state: &mut State, table: &Table, target: Target<'_>) -> Arc<Slot> {
         if let Some(slot) = self.shared_by(table, target) {
             return slot;

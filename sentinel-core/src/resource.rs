@@ -27,8 +27,8 @@ impl Resource {
     ///
     /// # Cost
     ///
-    /// No allocation, no lock that another thread can hold for long: two clock readings and some 250 instructions with one
-    /// flow rule, from here to the end of the entry.
+    /// No allocation, no lock that another thread can hold for long: two clock readings and some 250 instructions with
+    /// one flow rule, from here to the end of the entry.
     #[inline]
     pub fn enter(&self) -> Decision {
         self.0.enter(Call::PLAIN)
@@ -73,8 +73,8 @@ impl Resource {
         self.0.snapshot()
     }
 
-    /// The last minute, second by second, oldest first: 60 seconds, the one in progress last, or as many as have passed since
-    /// the clock's start. Empty when there was no call yet.
+    /// The last minute, second by second, oldest first: 60 seconds, the one in progress last, or as many as have passed
+    /// since the clock's start. Empty when there was no call yet.
     pub fn seconds(&self) -> Vec<Traffic> {
         self.0.core.node.seconds(self.0.core.time.now())
     }

@@ -17,9 +17,9 @@ const SHORTEST: u64 = 200_000_000;
 /// Reads processor usage, load and memory from the system and sets [`Signals`], for a program that calls it from a thread
 /// or task of its own.
 ///
-/// In a container on Linux, usage is that of the quota and of the memory that the container has (cgroups of version 1 and
-/// 2, whichever of the groups around the process is the tightest), and not that of the whole machine. Where there is no such
-/// limit, it is the machine's.
+/// In a container on Linux, usage is that of the quota and of the memory that the container has (cgroups of version 1
+/// and 2, whichever of the groups around the process is the tightest), and not that of the whole machine. Where there
+/// is no such limit, it is the machine's.
 ///
 /// To let the instance do it, see [`Builder::sampler`](crate::Builder::sampler).
 ///
@@ -57,8 +57,8 @@ impl Sampler {
         }
     }
 
-    /// Reads everything and sets the signals. Usage of the processor is that since the last time, so the first time there is
-    /// none; and none sooner than 200 ms after the last.
+    /// Reads everything and sets the signals. Usage of the processor is that since the last time, so the first time
+    /// there is none; and none sooner than 200 ms after the last.
     ///
     /// What the system does not tell stays as it was.
     ///

@@ -104,7 +104,8 @@ impl Sentinel {
 
     /// Calls `listener` on every [`Event`], on the thread on which it happens and outside of any lock.
     ///
-    /// It may use the instance. If it panics, the panic hook says so, and that is all: what happened does not depend on it.
+    /// It may use the instance. If it panics, the panic hook says so, and that is all: what happened does not depend on
+    /// it.
     pub fn subscribe(&self, listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Subscription {
         self.0.listeners().subscribe(listener)
     }
@@ -147,10 +148,10 @@ impl Builder {
     ///
     /// At the bound, the idle resource that was used longest ago makes room for a new one. Idle means: no handle on it,
     /// no call inside, none for a minute, and no rule (also by pattern) that would forget something. Where none is
-    /// idle, the new name shares the statistics and the rules of one resource with all names of its direction that match the
-    /// same patterns: `__other__`, or `__other__:` and the name of the first rule that is in force there; with inbound calls
-    /// `__other_inbound__`. There are at most 256 of these; further combinations of patterns share `__other__:*`, under all
-    /// patterns. Resources that a rule names always find room.
+    /// idle, the new name shares the statistics and the rules of one resource with all names of its direction that
+    /// match the same patterns: `__other__`, or `__other__:` and the name of the first rule that is in force there;
+    /// with inbound calls `__other_inbound__`. There are at most 256 of these; further combinations of patterns share
+    /// `__other__:*`, under all patterns. Resources that a rule names always find room.
     #[must_use]
     pub fn max_resources(mut self, max: usize) -> Self {
         self.max_resources = max;
@@ -175,8 +176,8 @@ impl Builder {
     /// Lets the instance read its [signals](Sentinel::signals) by itself so often: from 200 ms to a minute; by default it
     /// does not. Where three such intervals are longer than ten seconds, a reading counts for as long.
     ///
-    /// This starts a thread, `sentinel-sampler`, when a rule is put in force that needs a signal, and ends it when none does or
-    /// the instance is gone. Where the system has no room for another thread, there is an
+    /// This starts a thread, `sentinel-sampler`, when a rule is put in force that needs a signal, and ends it when none
+    /// does or the instance is gone. Where the system has no room for another thread, there is an
     /// [event](crate::Event::SamplerFailed).
     #[cfg(feature = "sampler")]
     #[must_use]

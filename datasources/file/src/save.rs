@@ -11,14 +11,14 @@ use crate::{FileError, folders::MAX_LINKS};
 
 /// Writes rules to a file, in one step: who reads it sees what was there before or all that is there now.
 ///
-/// A symlink stays one; what it points to is replaced. A file that is there keeps its permissions, and its owner where the
-/// system allows it; a new one can be read and written by its owner alone. Many may save at the same time: the last one
-/// wins.
+/// A symlink stays one; what it points to is replaced. A file that is there keeps its permissions, and its owner where
+/// the system allows it; a new one can be read and written by its owner alone. Many may save at the same time: the last
+/// one wins.
 ///
 /// # Errors
 ///
-/// When the file cannot be written; then it is as it was, and nothing else is left behind. Only when all is written except
-/// the entry in its folder, which a power failure may then undo, there is an error although the file is new.
+/// When the file cannot be written; then it is as it was, and nothing else is left behind. Only when all is written
+/// except the entry in its folder, which a power failure may then undo, there is an error although the file is new.
 ///
 /// # Example
 ///

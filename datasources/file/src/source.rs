@@ -102,8 +102,9 @@ impl FileSource {
 
     /// How long the file has to be left alone before it is read; default 50 ms.
     ///
-    /// One that is not, for ten times as long and half a second, counts as [unsettled](FileError::Unsettled) until it is: half of what is being
-    /// written is never put in force, as long as the writer does not pause for so long in the middle of it.
+    /// One that is not, for ten times as long and half a second, counts as [unsettled](FileError::Unsettled) until it
+    /// is: half of what is being written is never put in force, as long as the writer does not pause for so long in the
+    /// middle of it.
     #[must_use]
     pub fn debounce(mut self, debounce: Duration) -> Self {
         self.debounce = debounce;
@@ -164,8 +165,8 @@ impl FileSource {
     ///
     /// # Errors
     ///
-    /// When the file cannot be used now, unless it is [optional](FileSource::optional): then nothing changes. When the format
-    /// is not known, or no thread can be started.
+    /// When the file cannot be used now, unless it is [optional](FileSource::optional): then nothing changes. When the
+    /// format is not known, or no thread can be started.
     pub fn watch(self, sentinel: &Sentinel) -> Result<FileWatch, FileError> {
         FileWatch::start(self, sentinel)
     }

@@ -30,8 +30,8 @@ pub fn layer(sentinel: &Sentinel) -> SentinelLayer<Http<Body>> {
 /// Names come from the program alone: requests without a route are all [`UNMATCHED`], and methods that are none of HTTP's
 /// own are all `OTHER`. HEAD is GET, since axum answers it with the handler for GET.
 ///
-/// A layer sees the routes of the routers that are [nested](axum::Router::nest) in its own. A nested *service* has no route
-/// for it, so that all its requests are [`UNMATCHED`]: give it a layer of its own, and none outside.
+/// A layer sees the routes of the routers that are [nested](axum::Router::nest) in its own. A nested *service* has no
+/// route for it, so that all its requests are [`UNMATCHED`]: give it a layer of its own, and none outside.
 ///
 /// # Example
 ///

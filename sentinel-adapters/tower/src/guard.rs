@@ -2,8 +2,8 @@ use sentinel_core::{Entry, Outcome};
 
 /// The entry of a request, for as long as the request lasts.
 ///
-/// Dropped before it is [concluded](Guard::conclude), the request was cancelled: its outcome is ignored. Dropped by a panic,
-/// it failed.
+/// Dropped before it is [concluded](Guard::conclude), the request was cancelled: its outcome is ignored. Dropped by a
+/// panic, it failed.
 #[derive(Debug)]
 #[must_use = "dropping the guard ends the call as cancelled"]
 pub struct Guard(Option<Entry>);

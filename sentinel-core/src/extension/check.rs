@@ -10,17 +10,17 @@ use crate::{
 
 /// A check of one's own, asked for every call of an instance.
 ///
-/// Registered with [`Builder::check`](crate::Builder::check), at its [`Position`] among the families. It is the same for all
-/// resources, and says [`Pass`](CheckAnswer::Pass) where it is not about one. It is not a rule: no document changes it, and
-/// what it lets through or refuses when, is its own to know.
+/// Registered with [`Builder::check`](crate::Builder::check), at its [`Position`] among the families. It is the same
+/// for all resources, and says [`Pass`](CheckAnswer::Pass) where it is not about one. It is not a rule: no document
+/// changes it, and what it lets through or refuses when, is its own to know.
 ///
 /// # What it may do
 ///
-/// It runs on the thread that asks, often in async code, outside of any lock: it decides from what it has in memory, and does not
-/// block. It may be asked more often than calls are admitted: a later rule may refuse, a call may give up waiting, and a
-/// resource that is given up at this moment is looked up and asked for anew. So what it takes it takes by
-/// [holding](CheckAnswer::Hold), which is given back if the call does not come in. It does not enter the resource itself: that
-/// would ask it again.
+/// It runs on the thread that asks, often in async code, outside of any lock: it decides from what it has in memory,
+/// and does not block. It may be asked more often than calls are admitted: a later rule may refuse, a call may give up
+/// waiting, and a resource that is given up at this moment is looked up and asked for anew. So what it takes it takes
+/// by [holding](CheckAnswer::Hold), which is given back if the call does not come in. It does not enter the resource
+/// itself: that would ask it again.
 ///
 /// # Cost
 ///
@@ -94,15 +94,15 @@ use crate::{
 /// # Ok::<(), sentinel_core::BuildError>(())
 /// ```
 pub trait CustomCheck: Send + Sync + 'static {
-    /// What refusals name as their [family](crate::Blocked::family): a name that no family and no other check of the instance
-    /// has. Asked once.
+    /// What refusals name as their [family](crate::Blocked::family): a name that no family and no other check of the
+    /// instance has. Asked once.
     fn name(&self) -> &'static str;
 
     /// Decides, and takes in the same step.
     fn check(&self, attempt: &Attempt<'_>) -> CheckAnswer;
 
-    /// Says why a call was refused, in the middle of a sentence. Asked only when a [`Blocked`](crate::Blocked) is shown; without
-    /// one's own, the numbers.
+    /// Says why a call was refused, in the middle of a sentence. Asked only when a [`Blocked`](crate::Blocked) is
+    /// shown; without one's own, the numbers.
     fn explain(&self, refusal: &Refusal, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {}", refusal.observed, refusal.threshold)
     }
@@ -173,9 +173,9 @@ impl fmt::Debug for CheckAnswer {
 
 /// What a call holds of a [`CustomCheck`] while it waits and while it runs.
 ///
-/// It [ends](Held::end) with the call, or is just dropped where the call does not come in: a later rule refuses, or the call
-/// gives up waiting. One of the two happens, once, on whichever thread the call is by then, and in reverse order: after the
-/// rules and checks behind have got back what is theirs, and before those in front do.
+/// It [ends](Held::end) with the call, or is just dropped where the call does not come in: a later rule refuses, or the
+/// call gives up waiting. One of the two happens, once, on whichever thread the call is by then, and in reverse order:
+/// after the rules and checks behind have got back what is theirs, and before those in front do.
 ///
 /// A closure that takes an [`Ended`] is such a thing as well: what it owns is what is held.
 ///

@@ -6,14 +6,14 @@ use crate::blocked::Blocked;
 /// Sees what becomes of every call of an instance.
 ///
 /// Registered with [`Builder::observer`](crate::Builder::observer). Each admitted call is told once when it enters and
-/// once when it ends, each refusal once: what is counted is what is told. A call that gives up waiting is neither passed nor
-/// blocked, and not told.
+/// once when it ends, each refusal once: what is counted is what is told. A call that gives up waiting is neither
+/// passed nor blocked, and not told.
 ///
 /// # What it may do
 ///
-/// It runs on the thread of the call, outside of any lock, and the call waits for it: write a line, add to a counter, send
-/// to a channel that does not block. What it is told has happened; what the call took is given back before a refusal or an
-/// end is told. If it panics, the panic hook says so, and that is all.
+/// It runs on the thread of the call, outside of any lock, and the call waits for it: write a line, add to a counter,
+/// send to a channel that does not block. What it is told has happened; what the call took is given back before a
+/// refusal or an end is told. If it panics, the panic hook says so, and that is all.
 ///
 /// # Cost
 ///
@@ -23,8 +23,8 @@ use crate::blocked::Blocked;
 ///
 /// # When not to use it
 ///
-/// For numbers: [`Sentinel::snapshot`](crate::Sentinel::snapshot) has them, and costs calls nothing. For what happens to the
-/// instance, such as reloads: [`Sentinel::subscribe`](crate::Sentinel::subscribe). To decide: that is a
+/// For numbers: [`Sentinel::snapshot`](crate::Sentinel::snapshot) has them, and costs calls nothing. For what happens
+/// to the instance, such as reloads: [`Sentinel::subscribe`](crate::Sentinel::subscribe). To decide: that is a
 /// [`CustomCheck`](crate::CustomCheck).
 ///
 /// # Example

@@ -26,13 +26,13 @@ const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub struct FallbackConfig {
     /// How many keys have a value; from 1 to 10,000,000, default 1,000.
     ///
-    /// Beyond 127, each has its place in one of up to 16 parts, and makes room for others there: so it may be one of somewhat
-    /// fewer.
+    /// Beyond 127, each has its place in one of up to 16 parts, and makes room for others there: so it may be one of
+    /// somewhat fewer.
     pub max_keys: usize,
     /// How old a value gets before it is not given any more; from 1 ms to 30 days, default 5 min.
     pub time_to_live: Duration,
-    /// How long in a row a key is answered from the past, from the first such answer until another value is stored; from 1
-    /// ms to the time to live, default `None`: for as long as the value lives.
+    /// How long in a row a key is answered from the past, from the first such answer until another value is stored;
+    /// from 1 ms to the time to live, default `None`: for as long as the value lives.
     ///
     /// It lets trouble show sooner than after the time to live where values may be old.
     pub stale_while: Option<Duration>,

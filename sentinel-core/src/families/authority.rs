@@ -34,9 +34,10 @@ use crate::{
 /// # How it decides
 ///
 /// The origins of a rule are kept in a list, or in a hash set where they are more than eight. The call's
-/// [origin](crate::Call::origin), without the blanks around it, is looked up there once. An allow list admits what it finds, a deny list what it does not find. A call without an origin
-/// passes, but for an allow list that is strict. Several rules on one resource all have to agree. (The lists are those of
-/// the Sentinel family, in which blanks count, an unknown caller always passes, and only one rule is looked at.)
+/// [origin](crate::Call::origin), without the blanks around it, is looked up there once. An allow list admits what it
+/// finds, a deny list what it does not find. A call without an origin passes, but for an allow list that is strict.
+/// Several rules on one resource all have to agree. (The lists are those of the Sentinel family, in which blanks count,
+/// an unknown caller always passes, and only one rule is looked at.)
 ///
 /// # Example
 ///
@@ -59,8 +60,8 @@ use crate::{
 ///
 /// # What a refusal looks like
 ///
-/// [`Blocked`](crate::Blocked) with the family `authority`, no [`retry_after`](crate::Blocked::retry_after), and no numbers: both
-/// are 0. The HTTP adapters answer 403.
+/// [`Blocked`](crate::Blocked) with the family `authority`, no [`retry_after`](crate::Blocked::retry_after), and no
+/// numbers: both are 0. The HTTP adapters answer 403.
 ///
 /// # When not to use it
 ///

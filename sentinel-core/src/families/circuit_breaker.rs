@@ -74,16 +74,16 @@ const FORGET: u64 = 600_000_000_000;
 /// strategies and names are those of the Sentinel family, in which any call that ends while half-open decides.)
 ///
 /// Calls count, not permits. A call that is [ignored](crate::Entry::ignore), such as one that was cancelled, does not
-/// count; but where slow calls are bad, one that had already taken too long is a slow one. With an error strategy a probe may take
-/// as long as it likes; also after it has made room for another one, its result counts: a service whose good calls take
-/// longer than `probeTimeoutMs` would never be let through again otherwise.
+/// count; but where slow calls are bad, one that had already taken too long is a slow one. With an error strategy a
+/// probe may take as long as it likes; also after it has made room for another one, its result counts: a service whose
+/// good calls take longer than `probeTimeoutMs` would never be let through again otherwise.
 ///
 /// # Reloads
 ///
-/// A rule that is changed keeps its state and follows the new values at once. With another strategy or another window, and
-/// when it was forced, it starts anew: closed and empty, or as it is forced. An operator who wants it out of the way
-/// sets `state: forcedClosed`. With `enabled: false` the rule is as if it were not there: where a pattern or a default rule
-/// is about the resource too, that one is in force then.
+/// A rule that is changed keeps its state and follows the new values at once. With another strategy or another window,
+/// and when it was forced, it starts anew: closed and empty, or as it is forced. An operator who wants it out of the
+/// way sets `state: forcedClosed`. With `enabled: false` the rule is as if it were not there: where a pattern or a
+/// default rule is about the resource too, that one is in force then.
 ///
 /// # Example
 ///
@@ -117,17 +117,17 @@ const FORGET: u64 = 600_000_000_000;
 ///
 /// # What a refusal looks like
 ///
-/// [`Blocked`](crate::Blocked) with the family `circuitBreaker`. [`observed`](crate::Blocked::observed) is the ratio or the
-/// number of errors that opened it, or 1 for a probe that was bad; [`threshold`](crate::Blocked::threshold) is that of the
-/// rule. [`retry_after`](crate::Blocked::retry_after) is exact while it is open; while probes are under way, or the share of
-/// calls rises, it is 10 ms at most, since an answer may come at any moment; forced open, there is none. The HTTP adapters
-/// answer 503. Each change of state is an [`Event::BreakerChanged`](crate::Event::BreakerChanged).
+/// [`Blocked`](crate::Blocked) with the family `circuitBreaker`. [`observed`](crate::Blocked::observed) is the ratio or
+/// the number of errors that opened it, or 1 for a probe that was bad; [`threshold`](crate::Blocked::threshold) is that
+/// of the rule. [`retry_after`](crate::Blocked::retry_after) is exact while it is open; while probes are under way, or
+/// the share of calls rises, it is 10 ms at most, since an answer may come at any moment; forced open, there is none.
+/// The HTTP adapters answer 503. Each change of state is an [`Event::BreakerChanged`](crate::Event::BreakerChanged).
 ///
 /// # When not to use it
 ///
-/// For a service that is merely busy: a breaker lets everything through or nothing, and what it turns away was often fine. A
-/// limit on calls in flight, or shedding by success, follows the load. And not for calls that fail by the caller's fault: tell
-/// those apart before they are marked as [failed](crate::Entry::fail).
+/// For a service that is merely busy: a breaker lets everything through or nothing, and what it turns away was often
+/// fine. A limit on calls in flight, or shedding by success, follows the load. And not for calls that fail by the
+/// caller's fault: tell those apart before they are marked as [failed](crate::Entry::fail).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CircuitBreaker;
 

@@ -52,14 +52,14 @@ const WATCH_BUCKETS: u32 = 64;
 /// # How it decides
 ///
 /// A call takes its permits, all or none, in one step. With `reject`, the limiter remembers the admissions of the last
-/// interval in at most 130 groups, so the threshold holds in every interval, wherever it begins, and at least 99 % of what a
-/// log of all admissions would admit is admitted. With `throttle`, each call takes the next free slot of a queue in time (the
-/// leaky bucket as a queue, which is the generic cell rate algorithm of ITU-T I.371) and is told how long to wait for it.
-/// `warmUp` follows the curve of Guava's warming rate limiter. Prioritised calls may borrow permits that come back within half
-/// an interval.
+/// interval in at most 130 groups, so the threshold holds in every interval, wherever it begins, and at least 99 % of
+/// what a log of all admissions would admit is admitted. With `throttle`, each call takes the next free slot of a queue
+/// in time (the leaky bucket as a queue, which is the generic cell rate algorithm of ITU-T I.371) and is told how long
+/// to wait for it. `warmUp` follows the curve of Guava's warming rate limiter. Prioritised calls may borrow permits
+/// that come back within half an interval.
 ///
-/// Of origins under `other`, a thousand have limits of their own at a time. Those that have used nothing make room; beyond
-/// that new ones share one limit.
+/// Of origins under `other`, a thousand have limits of their own at a time. Those that have used nothing make room;
+/// beyond that new ones share one limit.
 ///
 /// # Example
 ///
@@ -82,8 +82,9 @@ const WATCH_BUCKETS: u32 = 64;
 ///
 /// # When not to use it
 ///
-/// To bound what a slow dependency holds: that is an isolation rule. Where the right number is not known: system rules, or
-/// isolation rules whose limit finds itself. For limits by customer or key: hotspot rules, which keep one for each value.
+/// To bound what a slow dependency holds: that is an isolation rule. Where the right number is not known: system rules,
+/// or isolation rules whose limit finds itself. For limits by customer or key: hotspot rules, which keep one for each
+/// value.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Flow;
 
@@ -212,8 +213,8 @@ impl Checks for Flow {
     fn undo(check: &Check<Self>, token: Token, call: &Call<'_>, _now: u64) {
         match &check.state.limit {
             Limits::Total(limit) => limit.undo(token, call),
-            // An origin that was forgotten meanwhile had used nothing any more, so there is nothing to undo. What was taken
-            // from the common limit stays taken where the origin has one of its own by now.
+            // An origin that was forgotten meanwhile had used nothing any more, so there is nothing to undo. What was
+            // taken from the common limit stays taken where the origin has one of its own by now.
             Limits::PerOrigin(origins) => origins.known(call.caller()).undo(token, call),
             Limits::Related { .. } => {}
             Limits::Watch(window) => {

@@ -37,9 +37,9 @@ use crate::{
 ///
 /// # What it protects from
 ///
-/// One customer, product, key or address that takes all there is: a tenant whose job runs wild, the article that everybody
-/// reads today, a client that retries without end. Every value of the argument has a limit of its own, so one that is too
-/// hot is cut down and the others do not notice.
+/// One customer, product, key or address that takes all there is: a tenant whose job runs wild, the article that
+/// everybody reads today, a client that retries without end. Every value of the argument has a limit of its own, so one
+/// that is too hot is cut down and the others do not notice.
 ///
 /// # Fields
 ///
@@ -58,32 +58,32 @@ use crate::{
 /// | `capacity` | [`capacity`](HotspotParams::capacity) | how many values have a state of their own | 1 to 1,000,000 | 10,000 |
 /// | `cache` | [`ValueCache`] | which values are forgotten for others: those called longest ago, or those called seldom (feature `frequency-cache`) | `lru`, `frequency` | `lru` |
 ///
-/// A reload that changes only thresholds, `burst`, `items` or `maxQueueingTimeMs` applies at once, and what is used stays used.
-/// With anything else changed, `capacity` and `cache` among them, the rule starts anew, and so does one that is put back after
-/// it was removed or disabled: a rule counts the calls that were admitted under it, so with `concurrency`, those that are inside
-/// from before do not count.
+/// A reload that changes only thresholds, `burst`, `items` or `maxQueueingTimeMs` applies at once, and what is used
+/// stays used. With anything else changed, `capacity` and `cache` among them, the rule starts anew, and so does one
+/// that is put back after it was removed or disabled: a rule counts the calls that were admitted under it, so with
+/// `concurrency`, those that are inside from before do not count.
 ///
 /// # How it decides
 ///
-/// The call's [argument](crate::Call::args) is hashed and looked up; a call without it is none of the rule's business. With
-/// `reject`, a value has a token bucket of threshold and burst that fills by the threshold per interval: the generic cell
-/// rate algorithm (ITU-T I.371), exact in whole numbers. With `throttle`, calls of a value are spaced evenly, each taking
-/// the next free place and paying for it afterwards, and one that would wait too long is blocked. With `concurrency`, the
-/// permits of a value that are inside never exceed its threshold. A call that gives up, or that a later rule refuses, gives
-/// back what it took as far as time has not given it back already; of a queue only the last place, since those behind
-/// another one have been told when to go.
+/// The call's [argument](crate::Call::args) is hashed and looked up; a call without it is none of the rule's business.
+/// With `reject`, a value has a token bucket of threshold and burst that fills by the threshold per interval: the
+/// generic cell rate algorithm (ITU-T I.371), exact in whole numbers. With `throttle`, calls of a value are spaced
+/// evenly, each taking the next free place and paying for it afterwards, and one that would wait too long is blocked.
+/// With `concurrency`, the permits of a value that are inside never exceed its threshold. A call that gives up, or that
+/// a later rule refuses, gives back what it took as far as time has not given it back already; of a queue only the last
+/// place, since those behind another one have been told when to go.
 ///
-/// An argument is one value. For a call that is about several, pass several arguments and give each a rule: what the first
-/// rules have taken is given back where a later one refuses.
+/// An argument is one value. For a call that is about several, pass several arguments and give each a rule: what the
+/// first rules have taken is given back where a later one refuses.
 ///
 /// A token bucket admits up to twice its size within one interval: all that it holds, and what comes back meanwhile. What
 /// has to hold in every interval is a matter for [flow rules](crate::Flow).
 ///
 /// # More values than the capacity
 ///
-/// What is known of the values is kept in shards, each behind a lock that is held for a few steps. Where a shard is full, a
-/// new value takes the place of another one, which has a full bucket when it comes again. That is never one that is *held*:
-/// one that has nothing left, that has calls inside, or whose calls wait. Of the others,
+/// What is known of the values is kept in shards, each behind a lock that is held for a few steps. Where a shard is
+/// full, a new value takes the place of another one, which has a full bucket when it comes again. That is never one
+/// that is *held*: one that has nothing left, that has calls inside, or whose calls wait. Of the others,
 ///
 /// - the `lru` cache looks at eight in turn. It takes one that is as good as new, which loses nothing, and of several the one
 ///   that was admitted longest ago; where none is, the one that was called least often since it came, and of several the
@@ -91,19 +91,20 @@ use crate::{
 /// - the `frequency` cache takes one by Clock-PRO, which is close to S3-FIFO: one that was called once goes soon, one that is
 ///   called again and again stays.
 ///
-/// So whoever is forgotten gets back less than a bucket, and nobody is forgotten again and again who is called often: a flood
-/// of other values, each called as often and with as many permits as it likes, leaves a value its state that gets at least
-/// one of as many calls as an eighth of the capacity, of 1,250 by default. Only a flood that has nearly all other values of
-/// a shard held when that one is not gets it forgotten. For that it has to use up whole buckets as fast as they fill: capacity
-/// times threshold permits an interval, a million a second for 10,000 values at 100 a second.
+/// So whoever is forgotten gets back less than a bucket, and nobody is forgotten again and again who is called often: a
+/// flood of other values, each called as often and with as many permits as it likes, leaves a value its state that gets
+/// at least one of as many calls as an eighth of the capacity, of 1,250 by default. Only a flood that has nearly all
+/// other values of a shard held when that one is not gets it forgotten. For that it has to use up whole buckets as fast
+/// as they fill: capacity times threshold permits an interval, a million a second for 10,000 values at 100 a second.
 ///
-/// Where all that are looked at are held, new values of the shard share one state, with the rule's threshold for all of them together, until
-/// there is room; values that the rule names in its items always find room. With a low threshold and a long interval many
-/// values are held for long: give such a rule the capacity for all values that come within an interval.
+/// Where all that are looked at are held, new values of the shard share one state, with the rule's threshold for all of
+/// them together, until there is room; values that the rule names in its items always find room. With a low threshold
+/// and a long interval many values are held for long: give such a rule the capacity for all values that come within an
+/// interval.
 ///
-/// With a capacity below 64 there is one shard. From there on there are several, and more values than the capacity are kept,
-/// since chance does not fill shards alike: up to three quarters more, with the default a sixth. Each takes some 170 bytes,
-/// with `frequency` 245.
+/// With a capacity below 64 there is one shard. From there on there are several, and more values than the capacity are
+/// kept, since chance does not fill shards alike: up to three quarters more, with the default a sixth. Each takes some
+/// 170 bytes, with `frequency` 245.
 ///
 /// # Example
 ///
@@ -132,17 +133,18 @@ use crate::{
 ///
 /// # What a refusal looks like
 ///
-/// [`Blocked`](crate::Blocked) with the family `hotspot`: [`observed`](crate::Blocked::observed) are the permits of the value
-/// in use, [`threshold`](crate::Blocked::threshold) is the value's, and with `reject`,
-/// [`retry_after`](crate::Blocked::retry_after) is exactly when as many permits will be there, if nobody else comes. With
-/// `concurrency` it is a millisecond, since a call may end at any moment. It is `None` for more permits than the value ever
-/// has. [`RuleSnapshot::hot_values`](crate::RuleSnapshot::hot_values) shows the ten values that were called most.
+/// [`Blocked`](crate::Blocked) with the family `hotspot`: [`observed`](crate::Blocked::observed) are the permits of the
+/// value in use, [`threshold`](crate::Blocked::threshold) is the value's, and with `reject`,
+/// [`retry_after`](crate::Blocked::retry_after) is exactly when as many permits will be there, if nobody else comes.
+/// With `concurrency` it is a millisecond, since a call may end at any moment. It is `None` for more permits than the
+/// value ever has. [`RuleSnapshot::hot_values`](crate::RuleSnapshot::hot_values) shows the ten values that were called
+/// most.
 ///
 /// # When not to use it
 ///
-/// For values that few calls have in common, such as the id of a request: nothing is ever hot. For limits by caller, where
-/// [flow rules](crate::Flow) have [origins](crate::OriginSelector). For a limit that has to hold over all values together:
-/// that is a flow rule or an isolation rule, which goes well beside this one.
+/// For values that few calls have in common, such as the id of a request: nothing is ever hot. For limits by caller,
+/// where [flow rules](crate::Flow) have [origins](crate::OriginSelector). For a limit that has to hold over all values
+/// together: that is a flow rule or an isolation rule, which goes well beside this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Hotspot;
 

@@ -32,9 +32,9 @@ use crate::{
 ///
 /// # What it protects from
 ///
-/// A dependency that gets slow, and then holds all threads, connections and memory of those who call it. A rate does not
-/// help there: ten calls a second that take a minute each are six hundred in flight. A limit on those leaves the rest of the
-/// service what it needs; a short queue before it takes up bursts.
+/// A dependency that gets slow, and then holds all threads, connections and memory of those who call it. A rate does
+/// not help there: ten calls a second that take a minute each are six hundred in flight. A limit on those leaves the
+/// rest of the service what it needs; a short queue before it takes up bursts.
 ///
 /// # Fields
 ///
@@ -54,10 +54,10 @@ use crate::{
 ///
 /// In a dry run, a call that would have to wait counts as one that would be blocked.
 ///
-/// A reload that changes anything but `origin` applies at once and goes on counting calls that are inside: a lower threshold
-/// takes effect as they end, a higher one serves those who wait. A limit that has found itself stays, unless how it is found
-/// changes. A rule counts the calls that were admitted under it: with another `origin` it starts anew, and so does one that is
-/// put back after it was removed or disabled, whatever is still inside from before.
+/// A reload that changes anything but `origin` applies at once and goes on counting calls that are inside: a lower
+/// threshold takes effect as they end, a higher one serves those who wait. A limit that has found itself stays, unless
+/// how it is found changes. A rule counts the calls that were admitted under it: with another `origin` it starts anew,
+/// and so does one that is put back after it was removed or disabled, whatever is still inside from before.
 ///
 /// # How it decides
 ///
@@ -66,31 +66,32 @@ use crate::{
 /// room, and whoever comes later stands behind it. Permits that come back go to the first in the queue, a batch there
 /// waits until all of its permits are free, and who gives up leaves his place and what he was granted to the next. With
 /// `newestFirst`, a queue that has not been empty for 100 ms serves the newest call first, the one that somebody most
-/// likely still waits for, and refuses the oldest when it is full and the newest does wait, until it has been empty. (A semaphore, as the bulkhead of
-/// *Release It!*, Nygard 2007; the order under overload is the adaptive LIFO of "Fail at Scale", ACM Queue 13(8), 2015. The
-/// Sentinel family compares first and counts later, which lets too many in, and counts a batch as one.)
+/// likely still waits for, and refuses the oldest when it is full and the newest does wait, until it has been empty. (A
+/// semaphore, as the bulkhead of *Release It!*, Nygard 2007; the order under overload is the adaptive LIFO of "Fail at
+/// Scale", ACM Queue 13(8), 2015. The Sentinel family compares first and counts later, which lets too many in, and
+/// counts a batch as one.)
 ///
 /// # Limits that find themselves
 ///
-/// Where nobody knows the right number, or it changes, `adaptive` finds it from response times. The algorithms are those of
-/// Netflix's concurrency-limits, fed with means over windows:
+/// Where nobody knows the right number, or it changes, `adaptive` finds it from response times. The algorithms are
+/// those of Netflix's concurrency-limits, fed with means over windows:
 ///
 /// - `aimd` raises the limit by one in each window in which it is used, and lowers it by a share when calls take longer than
 ///   `maxResponseTimeMs` on average. It needs that number: what calls take without a queue, and as much as they may wait.
 /// - `vegas` estimates the queue from the shortest response time that it has seen, and keeps it short. It needs no number.
 /// - `gradient2` compares response times now and long ago.
 ///
-/// In a simulation of a service at 1.5 and 5 times its capacity (`examples/tests/adaptive.rs`), ten seconds after its capacity
-/// halved or doubled, `aimd` uses at least 0.94 of the new capacity, with a 99th percentile of at most 3 times the one at
-/// half load; so does `vegas` (0.93, 2.4 times), but for a service whose calls become slower, which it takes for a queue (0.69
-/// in the worst case). `gradient2` uses 0.99, but lets a queue grow: up to 12 times.
+/// In a simulation of a service at 1.5 and 5 times its capacity (`examples/tests/adaptive.rs`), ten seconds after its
+/// capacity halved or doubled, `aimd` uses at least 0.94 of the new capacity, with a 99th percentile of at most 3 times
+/// the one at half load; so does `vegas` (0.93, 2.4 times), but for a service whose calls become slower, which it takes
+/// for a queue (0.69 in the worst case). `gradient2` uses 0.99, but lets a queue grow: up to 12 times.
 ///
-/// *Calls of different cost.* Where one kind takes three times as long as another on the same servers, and each is a resource
-/// with a limit of its own, at three times the capacity all three use all of it, but divide it differently: the cheap calls
-/// get 0.45 of the work under `aimd`, half of it under `vegas`, and 0.14 under `gradient2`, whose 99th percentiles are three to
-/// six times those of the others. `aimd` cannot do it with one number for both, nor with one in proportion to the cost: with
-/// 50 ms for both, 0.02 of the costly calls got through, and with 50 and 150 ms, 0.02 of the cheap ones. It takes what each kind
-/// needs and the same wait on top, here 50 and 90 ms.
+/// *Calls of different cost.* Where one kind takes three times as long as another on the same servers, and each is a
+/// resource with a limit of its own, at three times the capacity all three use all of it, but divide it differently:
+/// the cheap calls get 0.45 of the work under `aimd`, half of it under `vegas`, and 0.14 under `gradient2`, whose 99th
+/// percentiles are three to six times those of the others. `aimd` cannot do it with one number for both, nor with one
+/// in proportion to the cost: with 50 ms for both, 0.02 of the costly calls got through, and with 50 and 150 ms, 0.02
+/// of the cheap ones. It takes what each kind needs and the same wait on top, here 50 and 90 ms.
 ///
 /// Failed calls count as an overload where they are a tenth of a window, however fast they fail;
 /// [ignored](crate::Entry::ignore) ones do not count, nor do response times below 0.1 ms.
@@ -116,14 +117,16 @@ use crate::{
 /// ```
 ///
 /// A call that may wait asks with [`admitted`](crate::Decision::admitted), or
-/// [`admitted_blocking`](crate::Decision::admitted_blocking) on a thread of its own, and goes on as soon as it is its turn.
+/// [`admitted_blocking`](crate::Decision::admitted_blocking) on a thread of its own, and goes on as soon as it is its
+/// turn.
 ///
 /// # What a refusal looks like
 ///
-/// [`Blocked`](crate::Blocked) with the family `isolation`; it [observed](crate::Blocked::observed) the permits in flight, of
-/// the [threshold](crate::Blocked::threshold). When a call will end is not known, so
-/// [`retry_after`](crate::Blocked::retry_after) is a millisecond: trying again may help at any moment. It is `None` for a call
-/// that asks for more permits than the threshold. Who is refused after a wait gets the same. The HTTP adapters answer 503.
+/// [`Blocked`](crate::Blocked) with the family `isolation`; it [observed](crate::Blocked::observed) the permits in
+/// flight, of the [threshold](crate::Blocked::threshold). When a call will end is not known, so
+/// [`retry_after`](crate::Blocked::retry_after) is a millisecond: trying again may help at any moment. It is `None` for
+/// a call that asks for more permits than the threshold. Who is refused after a wait gets the same. The HTTP adapters
+/// answer 503.
 ///
 /// # When not to use it
 ///

@@ -19,8 +19,8 @@ pub enum OriginSelector {
     Any,
     /// Those of one origin. Document: its name, which is neither `default` nor `other`.
     Named(String),
-    /// Those of every origin that no rule of the family names on the resource, each with a limit of its own. Calls without
-    /// an origin are not meant. Document: `other`.
+    /// Those of every origin that no rule of the family names on the resource, each with a limit of its own. Calls
+    /// without an origin are not meant. Document: `other`.
     ///
     /// A thousand origins have limits of their own at a time. One that has used nothing of its limit makes room for a new
     /// one; where several that were used longest ago have all used some, those that find no room share one limit.

@@ -2,15 +2,15 @@
 
 use crate::{call::Criticality, rules::Report};
 
-/// How much of a limit on calls in flight each class of calls may use: what is beyond the share of a class is kept for those
-/// above it. Critical calls may use all of it.
+/// How much of a limit on calls in flight each class of calls may use: what is beyond the share of a class is kept for
+/// those above it. Critical calls may use all of it.
 ///
-/// So under overload sheddable calls are refused first, then default ones; and however many calls of a class come, those above
-/// it find what is kept for them: one permit at least, however small the limit and the shares.
+/// So under overload sheddable calls are refused first, then default ones; and however many calls of a class come,
+/// those above it find what is kept for them: one permit at least, however small the limit and the shares.
 ///
-/// Only a limit that is less than the number of classes with different shares cannot be shared so. As no class is shut out,
-/// a limit of 1 is for whoever comes first, and of 2 permits one is kept for critical calls. A limit that
-/// [finds itself](crate::Adaptive) does not fall that low.
+/// Only a limit that is less than the number of classes with different shares cannot be shared so. As no class is shut
+/// out, a limit of 1 is for whoever comes first, and of 2 permits one is kept for critical calls. A limit that [finds
+/// itself](crate::Adaptive) does not fall that low.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Shares {
@@ -27,8 +27,9 @@ impl Default for Shares {
 }
 
 impl Shares {
-    /// The permits of a limit that a call has to leave free: those beyond its share, and where classes differ, at least one
-    /// more than the class above has to; but every class may use one, and one more than the class below, if there are as many.
+    /// The permits of a limit that a call has to leave free: those beyond its share, and where classes differ, at least
+    /// one more than the class above has to; but every class may use one, and one more than the class below, if there
+    /// are as many.
     #[inline]
     pub(crate) fn left(&self, limit: u32, criticality: Criticality) -> u32 {
         // Most rules share nothing.

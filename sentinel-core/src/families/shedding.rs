@@ -28,8 +28,8 @@ const BUCKETS: u32 = 40;
 /// down. Each client sees the share of its own calls that go well, and refuses by itself what would most likely fail
 /// anyway: at once, without a connection, and without a configured limit.
 ///
-/// It is about calls that go out. Resources of calls that [come in](crate::Target::inbound) have no shedding rules, also if
-/// one names them or all.
+/// It is about calls that go out. Resources of calls that [come in](crate::Target::inbound) have no shedding rules,
+/// also if one names them or all.
 ///
 /// # Fields
 ///
@@ -42,13 +42,13 @@ const BUCKETS: u32 = 40;
 ///
 /// # How it decides
 ///
-/// Within the interval, it counts the calls that ended, those that it shed itself, and those that went well. A call is shed
-/// with the probability `(asked - k * good) / (asked + 1)`, where `asked` is the first two, as far as that is above 0. With `k` of 2 the service
-/// thus gets at most about twice as many calls as it answers well, however many are asked for; once it answers all, it gets all
-/// within about three intervals; with `k` of 1.1, which spares the service more, within about twenty. Calls that are
-/// [ignored](crate::Entry::ignore), and calls that a later rule refuses, do not count; neither do those that last. The formula is that of
-/// adaptive throttling in *Site Reliability Engineering* (Beyer et al., 2016, chapter 21), the greatest share that of
-/// Envoy's admission control.
+/// Within the interval, it counts the calls that ended, those that it shed itself, and those that went well. A call is
+/// shed with the probability `(asked - k * good) / (asked + 1)`, where `asked` is the first two, as far as that is
+/// above 0. With `k` of 2 the service thus gets at most about twice as many calls as it answers well, however many are
+/// asked for; once it answers all, it gets all within about three intervals; with `k` of 1.1, which spares the service
+/// more, within about twenty. Calls that are [ignored](crate::Entry::ignore), and calls that a later rule refuses, do
+/// not count; neither do those that last. The formula is that of adaptive throttling in *Site Reliability Engineering*
+/// (Beyer et al., 2016, chapter 21), the greatest share that of Envoy's admission control.
 ///
 /// # Example
 ///
@@ -69,15 +69,15 @@ const BUCKETS: u32 = 40;
 ///
 /// # What a refusal looks like
 ///
-/// [`Blocked`](crate::Blocked) with the family `shedding`; what it [observed](crate::Blocked::observed) is the share of calls that went
-/// well, its [threshold](crate::Blocked::threshold) the share below which it sheds, 1 in `k`.
+/// [`Blocked`](crate::Blocked) with the family `shedding`; what it [observed](crate::Blocked::observed) is the share of
+/// calls that went well, its [threshold](crate::Blocked::threshold) the share below which it sheds, 1 in `k`.
 /// [`retry_after`](crate::Blocked::retry_after) is a fortieth of the interval, after which the shares are others.
 ///
 /// # When not to use it
 ///
-/// For calls that come in: there, system and isolation rules know what the service can bear. Where calls fail for reasons
-/// of their own, such as bad arguments: mark these as [ignored](crate::Entry::ignore), or they count against the service. To
-/// stop all calls to a service that is down: that is a circuit breaker, which this does not replace.
+/// For calls that come in: there, system and isolation rules know what the service can bear. Where calls fail for
+/// reasons of their own, such as bad arguments: mark these as [ignored](crate::Entry::ignore), or they count against
+/// the service. To stop all calls to a service that is down: that is a circuit breaker, which this does not replace.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Shedding;
 

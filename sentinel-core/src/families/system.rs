@@ -25,7 +25,8 @@ use crate::{
 
 const SECOND: u64 = 1_000_000_000;
 
-/// How long a refused caller should wait at least, where it is not known when a call will end: a step of what is measured.
+/// How long a refused caller should wait at least, where it is not known when a call will end: a step of what is
+/// measured.
 const AGAIN: u64 = SECOND / law::STEPS;
 
 /// System rules: how much of all inbound traffic together the machine can bear.
@@ -53,31 +54,32 @@ const AGAIN: u64 = SECOND / law::STEPS;
 /// # How it decides
 ///
 /// Permits per second are held by the same exact limiter as flow rules, permits in flight by the same exact gauge as
-/// isolation rules. The average response time is that of calls that ended within the last second, in whole buckets of the
-/// statistics, looked at every 10 ms; as long as it is above its threshold all are refused, which lasts until nothing slow
-/// is left in that second.
+/// isolation rules. The average response time is that of calls that ended within the last second, in whole buckets of
+/// the statistics, looked at every 10 ms; as long as it is above its threshold all are refused, which lasts until
+/// nothing slow is left in that second.
 ///
-/// With `bbr`, calls in flight are limited all the time. While the signal is below its threshold, the limit is twice the
-/// most calls in flight of the last ten seconds. Above it, the limit is what the service completes per second, times how
-/// long a call takes that waits for nobody, a quarter more, twice the square root of that, and one: what it works on
-/// without a queue, and a short one. Ten times a second the limit is brought up to date; one call passes whatever it asks
-/// for. While more than a few calls are refused, the limit is halved for a moment, to measure that time without a queue:
-/// at first as often as the time comes out shorter than the one before, then every eight seconds at most, and for a
-/// twentieth of the time. The idea is BBR's (Cardwell et al., *BBR: Congestion-Based Congestion Control*, 2016), which
-/// kratos and Sentinel brought to services; where this differs, and why, is told in `families/system/law.rs`. Signals that
-/// were not read for ten seconds, or three intervals of the instance's own sampler if that is longer, limit nothing.
+/// With `bbr`, calls in flight are limited all the time. While the signal is below its threshold, the limit is twice
+/// the most calls in flight of the last ten seconds. Above it, the limit is what the service completes per second,
+/// times how long a call takes that waits for nobody, a quarter more, twice the square root of that, and one: what it
+/// works on without a queue, and a short one. Ten times a second the limit is brought up to date; one call passes
+/// whatever it asks for. While more than a few calls are refused, the limit is halved for a moment, to measure that
+/// time without a queue: at first as often as the time comes out shorter than the one before, then every eight seconds
+/// at most, and for a twentieth of the time. The idea is BBR's (Cardwell et al., *BBR: Congestion-Based Congestion
+/// Control*, 2016), which kratos and Sentinel brought to services; where this differs, and why, is told in
+/// `families/system/law.rs`. Signals that were not read for ten seconds, or three intervals of the instance's own
+/// sampler if that is longer, limit nothing.
 ///
-/// In a simulation of a service with sixteen servers and calls of 20 ms, constant, less and more variable, this is what is
-/// answered within 200 ms, with a rule `cpuUsage` of 0.8 and without (`cargo overload` runs it and draws this):
+/// In a simulation of a service with sixteen servers and calls of 20 ms, constant, less and more variable, this is what
+/// is answered within 200 ms, with a rule `cpuUsage` of 0.8 and without (`cargo overload` runs it and draws this):
 ///
 #[doc = include_str!("../../docs/overload.svg")]
 ///
-/// The same for other services, of 2 to 64 servers and calls of 5 ms to 2 s, where an answer is in time after ten times the
-/// mean: above capacity, 0.89 of it at least is answered in time; at 0.8 of capacity, 0.93 of what is asked for with four
-/// servers and more, and 0.89 with two. The least are those of calls as variable as can be. With a single server it is 0.77
-/// and 0.84: there, a queue that is short enough is often full, and without a rule it is 0.81. What is slow is learned
-/// slowly: where calls take a second or longer, or a second sees few of them end, this holds from a minute on. Where the
-/// machine works on few calls at a time, a smaller `initialInFlight` keeps the first queue short.
+/// The same for other services, of 2 to 64 servers and calls of 5 ms to 2 s, where an answer is in time after ten times
+/// the mean: above capacity, 0.89 of it at least is answered in time; at 0.8 of capacity, 0.93 of what is asked for
+/// with four servers and more, and 0.89 with two. The least are those of calls as variable as can be. With a single
+/// server it is 0.77 and 0.84: there, a queue that is short enough is often full, and without a rule it is 0.81. What
+/// is slow is learned slowly: where calls take a second or longer, or a second sees few of them end, this holds from a
+/// minute on. Where the machine works on few calls at a time, a smaller `initialInFlight` keeps the first queue short.
 ///
 /// # Example
 ///
@@ -100,14 +102,14 @@ const AGAIN: u64 = SECOND / law::STEPS;
 /// # What a refusal looks like
 ///
 /// [`Blocked`](crate::Blocked) with the family `system`; what it [observed](crate::Blocked::observed) and its
-/// [threshold](crate::Blocked::threshold) are in the unit of the metric, with `bbr` the calls in flight and their limit. The HTTP
-/// adapters answer 503.
+/// [threshold](crate::Blocked::threshold) are in the unit of the metric, with `bbr` the calls in flight and their
+/// limit. The HTTP adapters answer 503.
 ///
 /// # When not to use it
 ///
-/// `bbr` is for services whose calls are work: where most of them are long and idle, such as streams and web sockets, what is in
-/// flight says nothing about what the machine can bear. To protect one resource from its own callers: flow and
-/// isolation rules. To protect a service that is called: a circuit breaker or a shedding rule.
+/// `bbr` is for services whose calls are work: where most of them are long and idle, such as streams and web sockets,
+/// what is in flight says nothing about what the machine can bear. To protect one resource from its own callers: flow
+/// and isolation rules. To protect a service that is called: a circuit breaker or a shedding rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct System;
 

@@ -17,7 +17,8 @@ pub(crate) enum Step {
     Pass,
     /// Admitted, after this many nanoseconds.
     Wait(u64),
-    /// In a queue, for this many nanoseconds at most. A rule in a dry run refuses instead: nobody would stand there for real.
+    /// In a queue, for this many nanoseconds at most. A rule in a dry run refuses instead: nobody would stand there for
+    /// real.
     Queue(Arc<dyn Turn>, u64),
     /// Refused, and nothing is taken.
     Block(Cause),

@@ -5,8 +5,8 @@ use crate::{statistics::Outcome, unwinding::Begun};
 
 /// One of several backends of a client: a handle on what an [`OutlierDetector`](crate::OutlierDetector) knows of it.
 ///
-/// Handles are cheap to clone and meant to be kept, one for each backend that the client has: a backend that somebody holds a
-/// handle on is not forgotten.
+/// Handles are cheap to clone and meant to be kept, one for each backend that the client has: a backend that somebody
+/// holds a handle on is not forgotten.
 #[derive(Clone)]
 pub struct Backend(pub(super) Arc<Member>);
 
@@ -26,8 +26,8 @@ impl Backend {
         self.0.is_out()
     }
 
-    /// Begins a call, unless the backend is [ejected](Backend::is_ejected). Where its ejection is over, the call is a probe, and
-    /// until that has ended there is no other, unless it takes longer than the base ejection time.
+    /// Begins a call, unless the backend is [ejected](Backend::is_ejected). Where its ejection is over, the call is a
+    /// probe, and until that has ended there is no other, unless it takes longer than the base ejection time.
     ///
     /// # Cost
     ///
@@ -47,14 +47,14 @@ impl Backend {
         self.ticket(self.0.admit().unwrap_or(Stamp::Nothing))
     }
 
-    /// Reports a call that began just now, or so shortly ago that the backend was not ejected meanwhile. For longer ones take
-    /// a [ticket](Backend::begin): what was sent before an ejection and fails after it would count against the
-    /// backend again.
+    /// Reports a call that began just now, or so shortly ago that the backend was not ejected meanwhile. For longer
+    /// ones take a [ticket](Backend::begin): what was sent before an ejection and fails after it would count against
+    /// the backend again.
     ///
     /// # Cost
     ///
-    /// One read-modify-write and a reading of the clock; another read-modify-write for an error. Once an interval, one call
-    /// judges all backends, for which nobody waits.
+    /// One read-modify-write and a reading of the clock; another read-modify-write for an error. Once an interval, one
+    /// call judges all backends, for which nobody waits.
     #[inline]
     pub fn record(&self, outcome: Outcome) {
         self.0.end(self.0.admit().unwrap_or(Stamp::Nothing), outcome);
@@ -75,8 +75,8 @@ impl fmt::Debug for Backend {
 /// A call to a backend, while it runs.
 ///
 /// It ends when it is told how, or when it is dropped: as failed while the thread unwinds, if it did not do so already
-/// when the call began, and otherwise as cancelled, which says nothing about the backend. A call counts only for the period in which it began: one that was sent before the
-/// backend was ejected decides nothing after it is back.
+/// when the call began, and otherwise as cancelled, which says nothing about the backend. A call counts only for the
+/// period in which it began: one that was sent before the backend was ejected decides nothing after it is back.
 ///
 /// # Cost
 ///

@@ -58,8 +58,8 @@ pub struct OutlierConfig {
     pub max_backends: usize,
     /// After what time without a handle and a look-up a backend is forgotten; from 1 s to 7 days, default 10 min.
     pub forget_after: Duration,
-    /// What decisions by chance are made of: jitter and [`pick`](crate::OutlierDetector::pick); by default another number for
-    /// each detector.
+    /// What decisions by chance are made of: jitter and [`pick`](crate::OutlierDetector::pick); by default another
+    /// number for each detector.
     pub seed: Option<u64>,
 }
 

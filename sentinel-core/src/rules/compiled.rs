@@ -199,8 +199,8 @@ impl<F: Checks> FamilyTable<F> {
         self.exact.values().flatten().chain(&self.others).any(|rule| F::reads_signals(&rule.rule.params))
     }
 
-    /// The rules by pattern and by default that are in force on a resource: none where it has rules by its exact name, and
-    /// default rules only where no pattern matches. A dry run keeps none of the others out.
+    /// The rules by pattern and by default that are in force on a resource: none where it has rules by its exact name,
+    /// and default rules only where no pattern matches. A dry run keeps none of the others out.
     pub(crate) fn matching(&self, choice: Choice<'_>) -> Vec<usize> {
         let acts = |rule: &Arc<Compiled<F>>| !rule.rule.dry_run;
         if self.by_name(choice).iter().any(acts) {

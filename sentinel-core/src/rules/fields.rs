@@ -98,8 +98,8 @@ impl<'a> Fields<'a> {
         self.typed(name, value, read(value), expected)
     }
 
-    /// A list of objects with fields of their own, which errors and warnings name as `name[index].field`. Nothing if one of
-    /// them cannot be read.
+    /// A list of objects with fields of their own, which errors and warnings name as `name[index].field`. Nothing if
+    /// one of them cannot be read.
     pub(crate) fn objects<T>(
         &mut self,
         name: &'static str,

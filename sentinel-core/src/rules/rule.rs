@@ -14,21 +14,22 @@ pub(super) const DEFAULT: &str = "*";
 pub struct Rule<F: Family> {
     /// The name of the rule, unique in its document and family.
     ///
-    /// Block reasons and statistics carry it, and state is kept across a reload for the rule of the same name. Left out, a
-    /// name is made of family, resource and a number, and kept while a reload finds the rule again, among those without a
-    /// name on its resource: one that is equal, else the first that is left and whose state would mean the same, else the first
-    /// that is left. Where several of them change at once, only names of their own tell which is which.
+    /// Block reasons and statistics carry it, and state is kept across a reload for the rule of the same name. Left
+    /// out, a name is made of family, resource and a number, and kept while a reload finds the rule again, among those
+    /// without a name on its resource: one that is equal, else the first that is left and whose state would mean the
+    /// same, else the first that is left. Where several of them change at once, only names of their own tell which is
+    /// which.
     pub id: Option<String>,
     /// The resources that the rule is about.
     pub resource: Selector,
-    /// Whether the rule is in force; default `true`. If not, it is as if it were not there: where it was the only one by a
-    /// resource's name, patterns and [default rules](Selector::Default) hold there.
+    /// Whether the rule is in force; default `true`. If not, it is as if it were not there: where it was the only one
+    /// by a resource's name, patterns and [default rules](Selector::Default) hold there.
     pub enabled: bool,
     /// Whether the rule only watches: it counts what it would have blocked, and lets everything pass; default `false`.
     ///
-    /// Such a rule changes nothing for the others: it keeps no pattern and no default rule from a resource, and no origin from
-    /// a rule for the [other ones](crate::OriginSelector::Other). It watches where it would be in force in earnest. A call that
-    /// would have had to stand in a queue counts as one that it would have blocked.
+    /// Such a rule changes nothing for the others: it keeps no pattern and no default rule from a resource, and no
+    /// origin from a rule for the [other ones](crate::OriginSelector::Other). It watches where it would be in force in
+    /// earnest. A call that would have had to stand in a queue counts as one that it would have blocked.
     pub dry_run: bool,
     /// What the family asks for.
     pub params: F::Params,
@@ -79,8 +80,8 @@ pub enum Selector {
     Exact(String),
     /// Every resource whose whole name matches this regular expression (feature `regex`).
     Pattern(String),
-    /// Every resource that no other rule of the family that is in force and no dry run is about, by name or by pattern; each
-    /// gets state of its own. Documents: `*`.
+    /// Every resource that no other rule of the family that is in force and no dry run is about, by name or by pattern;
+    /// each gets state of its own. Documents: `*`.
     Default,
 }
 

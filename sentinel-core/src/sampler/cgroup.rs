@@ -1,7 +1,7 @@
 //! The limits of a container, as Linux tells them in the files of control groups.
 //!
-//! A process is in a group, which is in a group, and so on; each may have limits, and all of them hold. So the tightest of
-//! them is the one that matters, and usage is that of the group that has it. Version 1 has a tree for each kind of
+//! A process is in a group, which is in a group, and so on; each may have limits, and all of them hold. So the tightest
+//! of them is the one that matters, and usage is that of the group that has it. Version 1 has a tree for each kind of
 //! limit, version 2 one for all.
 
 use std::{

@@ -27,8 +27,8 @@ impl SamplerThread {
         Self { interval, running: Mutex::new(None) }
     }
 
-    /// Starts the thread, or ends it; one that runs goes on. Whether it is needed is asked under a lock, so that of two who
-    /// ask the later one decides.
+    /// Starts the thread, or ends it; one that runs goes on. Whether it is needed is asked under a lock, so that of two
+    /// who ask the later one decides.
     pub(crate) fn run_if(&self, is_needed: impl FnOnce() -> bool, signals: &Arc<Signals>) -> io::Result<()> {
         let mut running = self.running.lock();
         if !is_needed() {

@@ -34,10 +34,10 @@ const SAMPLE: u64 = 1_000_000;
 ///
 /// # Memory
 ///
-/// 128 bytes; from the first call on 1.9 KB with ten buckets a second; from the second second with traffic on 4.3 KB for the
-/// minute, and 928 bytes for each of up to six ten-second periods. What a hot resource adds is bounded by the number of
-/// threads that the machine runs at once: see [`StripeSet`]. After a minute of steady traffic nothing is allocated, but
-/// for a thread's first call to a hot resource.
+/// 128 bytes; from the first call on 1.9 KB with ten buckets a second; from the second second with traffic on 4.3 KB
+/// for the minute, and 928 bytes for each of up to six ten-second periods. What a hot resource adds is bounded by the
+/// number of threads that the machine runs at once: see [`StripeSet`]. After a minute of steady traffic nothing is
+/// allocated, but for a thread's first call to a hot resource.
 #[repr(align(64))] // so that it shares no cache line with what its neighbours write
 pub(crate) struct Node {
     turn: Turn,

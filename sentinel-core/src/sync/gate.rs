@@ -54,9 +54,9 @@ pub(crate) trait Visible {
 /// the state compares it under the lock; so a call that went on although the gate was just being shut is one that went on
 /// before.
 ///
-/// `calm_until` is written before a calm word that needs it, with release and acquire in between, so it is never older than
-/// the word. If it is younger, the word is too, and the compare-exchange fails, or finds a word that looks the same: then
-/// what comes late is counted with what is in progress.
+/// `calm_until` is written before a calm word that needs it, with release and acquire in between, so it is never older
+/// than the word. If it is younger, the word is too, and the compare-exchange fails, or finds a word that looks the
+/// same: then what comes late is counted with what is in progress.
 ///
 /// Models: those of the circuit breaker, in `families/circuit_breaker/models.rs`.
 #[derive(Debug)]

@@ -65,16 +65,17 @@ pub(crate) enum Asked {
 ///          bits  0..30  how many wait
 /// ```
 ///
-/// *Never above the limit.* Permits are taken by one compare-exchange of a word that has so many free. A change of the limit
-/// adds the difference to that same word, so who takes permits has seen every change before it.
+/// *Never above the limit.* Permits are taken by one compare-exchange of a word that has so many free. A change of the
+/// limit adds the difference to that same word, so who takes permits has seen every change before it.
 ///
-/// *No permit is lost.* Joining raises the number of those who wait, then serves the queue; giving back adds permits, then
-/// serves the queue if somebody waits. Both are read-modify-writes of one word, so one comes first: either who joins
-/// finds the permits free, or who gives back finds somebody waiting. The number and the queue change under the lock, and
-/// the queue is served there until the next in it has to wait on: until then, nobody outside the queue takes permits.
+/// *No permit is lost.* Joining raises the number of those who wait, then serves the queue; giving back adds permits,
+/// then serves the queue if somebody waits. Both are read-modify-writes of one word, so one comes first: either who
+/// joins finds the permits free, or who gives back finds somebody waiting. The number and the queue change under the
+/// lock, and the queue is served there until the next in it has to wait on: until then, nobody outside the queue takes
+/// permits.
 ///
-/// *Exactly once.* A waiter is in the queue until it is granted, refused or leaves, each under the lock. Who leaves and is
-/// not in the queue any more knows what was decided; if he was granted permits, he gives them back like any other.
+/// *Exactly once.* A waiter is in the queue until it is granted, refused or leaves, each under the lock. Who leaves and
+/// is not in the queue any more knows what was decided; if he was granted permits, he gives them back like any other.
 ///
 /// *Orderings.* Giving back releases and taking acquires, and whatever lies between them in the order of the word is a
 /// read-modify-write: who has a permit sees what was done under it before. Who sees somebody waiting finds him in the
@@ -209,8 +210,8 @@ impl Gauge {
         self.in_flight() == 0 && self.waiting() == 0
     }
 
-    /// Takes permits if so many are free and `left` more: for one in the queue, who leaves it with that, or else only while
-    /// nobody waits.
+    /// Takes permits if so many are free and `left` more: for one in the queue, who leaves it with that, or else only
+    /// while nobody waits.
     #[inline]
     fn take(&self, permits: u32, left: u32, in_queue: bool) -> bool {
         let needed = i64::from(permits) + i64::from(left);
@@ -272,8 +273,8 @@ impl Gauge {
         Some(waiter)
     }
 
-    /// Wakes those who were settled; no lock is held. Serves on if there may be more. A waker that panics keeps nobody else
-    /// from being woken, and the call that gives back from nothing.
+    /// Wakes those who were settled; no lock is held. Serves on if there may be more. A waker that panics keeps nobody
+    /// else from being woken, and the call that gives back from nothing.
     fn wake(&self, mut settled: Settled, now: u64) {
         loop {
             let more = settled.len() >= BATCH;

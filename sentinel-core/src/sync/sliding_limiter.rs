@@ -11,8 +11,8 @@ const LEFT_BITS: u32 = 24;
 const LEFT_MOST: u64 = (1 << LEFT_BITS) - 1;
 /// An interval has at most two to this power ticks, so that stamps a few intervals apart compare right.
 const INTERVAL_BITS: u32 = 36;
-/// Parts of an interval, *cells*: a group lasts one, or up to two while another thread is about to end it, so permits come
-/// back at most that much later than they could.
+/// Parts of an interval, *cells*: a group lasts one, or up to two while another thread is about to end it, so permits
+/// come back at most that much later than they could.
 const CELLS: u64 = 128;
 /// Larger thresholds are the same as this one.
 const THRESHOLD_MOST: u64 = 1 << 62;
@@ -66,11 +66,11 @@ impl Loan {
 /// ```
 ///
 /// Moments are in ticks: one nanosecond for intervals of up to 68 s, and for longer ones the power of two of them that
-/// makes an interval 2^35 to 2^36 ticks. A permit is stamped with the tick that has not begun before it is taken, and comes
-/// back with a tick that has begun: with ticks of several nanoseconds up to two of them late, never early. A word's stamp
-/// is read as the first such tick at or after the open group's begin. Nobody takes from a group that is over for a cell,
-/// so its stamps lie within 2^37 ticks of its begin, and comparing them modulo 2^40 is right. A clock reading that is
-/// older than the group counts as its begin.
+/// makes an interval 2^35 to 2^36 ticks. A permit is stamped with the tick that has not begun before it is taken, and
+/// comes back with a tick that has begun: with ticks of several nanoseconds up to two of them late, never early. A
+/// word's stamp is read as the first such tick at or after the open group's begin. Nobody takes from a group that is
+/// over for a cell, so its stamps lie within 2^37 ticks of its begin, and comparing them modulo 2^40 is right. A clock
+/// reading that is older than the group counts as its begin.
 ///
 /// # Why this is correct
 ///
@@ -87,19 +87,19 @@ impl Loan {
 ///    its end, and the next begins at that time. So the first group whose end is not before the stamp is its own. What
 ///    left the interval is known by the end of the last group that did, and is not given back twice.
 ///
-/// Now take a token's use at `s`, in a group with end `e >= s`, and the next use at `s'`. Between them a roll at
-/// `t >= e + interval` took the token back, or the first use was undone and never happened. By 1 and 2,
-/// `s' >= t >= s + interval`. No token comes from nowhere: `left + reserve + taken + lent = threshold + debt` is kept by each
-/// step under the lock, and taking moves one from `left` to `taken`, as `taken` of the open group is what was granted to
-/// it less what is left. A lowered threshold removes free tokens at once and others when they come back (the debt).
+/// Now take a token's use at `s`, in a group with end `e >= s`, and the next use at `s'`. Between them a roll at `t >=
+/// e + interval` took the token back, or the first use was undone and never happened. By 1 and 2, `s' >= t >= s +
+/// interval`. No token comes from nowhere: `left + reserve + taken + lent = threshold + debt` is kept by each step
+/// under the lock, and taking moves one from `left` to `taken`, as `taken` of the open group is what was granted to it
+/// less what is left. A lowered threshold removes free tokens at once and others when they come back (the debt).
 ///
 /// *Loans.* A loan is the promise of tokens for its due moment. It is made only when the filed groups that ended at
-/// `due - interval` or earlier hold all that is owed already and the loan as well; from then on it is owed too. What comes
-/// back pays debts before anything else. Take them as paid in the order in which they were made: then each loan is paid
-/// with tokens that were last used at `due - interval` or earlier, whatever is owed later stands behind it, and an undo
-/// lowers the debt as much as it lowers the groups. Every roll first rolls to the due moments that it passes, one by
-/// one. It finds the loan paid there, and takes it like any other permit, with the due moment as its stamp. So the
-/// claim holds for loans as well, and giving one back finds its group. Two permits with one stamp are the same to
+/// `due - interval` or earlier hold all that is owed already and the loan as well; from then on it is owed too. What
+/// comes back pays debts before anything else. Take them as paid in the order in which they were made: then each loan
+/// is paid with tokens that were last used at `due - interval` or earlier, whatever is owed later stands behind it, and
+/// an undo lowers the debt as much as it lowers the groups. Every roll first rolls to the due moments that it passes,
+/// one by one. It finds the loan paid there, and takes it like any other permit, with the due moment as its stamp. So
+/// the claim holds for loans as well, and giving one back finds its group. Two permits with one stamp are the same to
 /// everyone, so it does not matter if giving back confuses them.
 ///
 /// *Orderings.* A roll stores `floor`, then the word, then `until` and `expiry`; each store and the word's
@@ -314,8 +314,8 @@ impl SlidingLimiter {
                 continue;
             }
             if up >= until {
-                // While somebody else rolls, the group may go on: its end is its last stamp, whenever that is. But not for
-                // long, since all that was taken from it before stays out until an interval after its end.
+                // While somebody else rolls, the group may go on: its end is its last stamp, whenever that is. But not
+                // for long, since all that was taken from it before stays out until an interval after its end.
                 let ledger = match self.ledger.try_lock() {
                     None if up - until >= self.cell => Some(self.ledger.lock()),
                     ledger => ledger,

@@ -31,19 +31,20 @@ const COLLECTING: u64 = 2;
 ///
 /// # Why this is correct
 ///
-/// *No permit is lost or doubled.* Each is free in the word, in a cell, with a call, or in the hands of a thread that moves
-/// it. It is moved by read-modify-writes that take it out of one place before it is put into another, and a change of the
-/// limit adds the difference to the word. So the permits of all places always add up to the limit.
+/// *No permit is lost or doubled.* Each is free in the word, in a cell, with a call, or in the hands of a thread that
+/// moves it. It is moved by read-modify-writes that take it out of one place before it is put into another, and a
+/// change of the limit adds the difference to the word. So the permits of all places always add up to the limit.
 ///
-/// *Never above the limit.* Only the word can hold less than none, after the limit was lowered. Who takes from the word has
-/// seen that it holds enough, in the same step. Who takes from a cell looks at the word after that: if that does not hold
-/// less than none, then no place does, so those with calls are at most the limit; otherwise what was taken is put back.
-/// All of this is sequentially consistent, so the word that is looked at is the one of that moment.
+/// *Never above the limit.* Only the word can hold less than none, after the limit was lowered. Who takes from the word
+/// has seen that it holds enough, in the same step. Who takes from a cell looks at the word after that: if that does
+/// not hold less than none, then no place does, so those with calls are at most the limit; otherwise what was taken is
+/// put back. All of this is sequentially consistent, so the word that is looked at is the one of that moment.
 ///
-/// *Nobody is refused while permits lie in cells.* Who puts permits into a cell sees to it afterwards that the word is marked
-/// as spread. Who collects takes that mark away before looking into the cells: either the permits are found there, or whoever
-/// put them finds the mark gone and sets it again. A call is refused by a word that holds too few and has no mark. While
-/// somebody collects there is another mark, with which a call waits for the lock under which that is done, and looks again.
+/// *Nobody is refused while permits lie in cells.* Who puts permits into a cell sees to it afterwards that the word is
+/// marked as spread. Who collects takes that mark away before looking into the cells: either the permits are found
+/// there, or whoever put them finds the mark gone and sets it again. A call is refused by a word that holds too few and
+/// has no mark. While somebody collects there is another mark, with which a call waits for the lock under which that is
+/// done, collects once itself, and looks again.
 ///
 /// Models: `sync/spread_gauge/models.rs`.
 #[derive(Debug)]
@@ -164,17 +165,18 @@ impl SpreadGauge {
     #[inline(never)]
     fn acquire_shared(&self, count: u32, left: u32) -> bool {
         let needed = i64::from(count) + i64::from(left);
-        let mut word = self.word.load(Ordering::SeqCst);
+        let (mut word, mut has_collected) = (self.word.load(Ordering::SeqCst), false);
         loop {
             let free = free(word);
             if free < needed {
-                if word & (SPREAD | COLLECTING) == 0 {
+                // What was put into cells since was given back after this call asked.
+                if has_collected || word & (SPREAD | COLLECTING) == 0 {
                     return false;
                 }
                 let changing = self.changing.lock();
                 self.collect();
                 drop(changing);
-                word = self.word.load(Ordering::SeqCst);
+                (word, has_collected) = (self.word.load(Ordering::SeqCst), true);
                 continue;
             }
             let is_plenty = left == 0 && count <= self.batch && free >= self.plenty.max(needed + i64::from(self.batch));

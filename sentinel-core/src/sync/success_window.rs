@@ -14,7 +14,8 @@ use super::primitive::{AtomicU64, Mutex, Ordering};
 /// Each event is one read-modify-write on a total, so none is lost. Marks are set by whoever first sees a new bucket,
 /// under the lock; who meets somebody else at it goes on with the marks of before, and sees a window that is one bucket
 /// longer. The four words are not read as one: a reader may miss events of the moment, which a share that is decided by
-/// chance does not feel. Where it reads a total before and its mark after a turn, the difference is negative: that is none.
+/// chance does not feel. Where it reads a total before and its mark after a turn, the difference is negative: that is
+/// none.
 ///
 /// The end of the bucket is stored after the marks, with a release that its readers acquire.
 #[derive(Debug)]

@@ -13,11 +13,12 @@ const ERROR: u64 = 1;
 ///
 /// # Why this is correct
 ///
-/// Calls and errors share one word, which is added to and taken by read-modify-writes: a call is counted once, in the counts
-/// that are taken next, and there are never more errors than calls.
+/// Calls and errors share one word, which is added to and taken by read-modify-writes: a call is counted once, in the
+/// counts that are taken next, and there are never more errors than calls.
 ///
-/// Errors in a row are another word. Each error is one read-modify-write of it, so of many at once exactly one completes a
-/// row, which starts anew with that. A success that finds no error writes nothing: it came before the next one.
+/// Errors in a row are another word. Each error is one read-modify-write of it, so of many at once exactly one
+/// completes a row, which starts anew with that. A success that finds no error writes nothing: it came before the next
+/// one.
 ///
 /// Nothing is ordered by either word.
 ///

@@ -91,7 +91,8 @@ fn certain(period: &Period, calls: &Calls) -> Vec<Admitted> {
 /// The most calls in one interval, and what is to be said about them.
 fn verdict(limit: &Limit, admitted: &[Admitted]) -> (u64, Verdict) {
     let pace = limit.pace();
-    // The runtime sleeps by a clock of its own, which may run a little faster: a thousandth is more than clocks differ by.
+    // The runtime sleeps by a clock of its own, which may run a little faster: a thousandth is more than clocks differ
+    // by.
     let slack = pace.map_or(0, |pace| pace.max_wait / 1_000);
     let mut admitted: Vec<Admitted> =
         admitted.iter().map(|call| Admitted { after: call.after.saturating_add(slack), ..*call }).collect();

@@ -26,8 +26,8 @@ pub type AuthorityRule = Rule<Authority>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuthorityParams {
-    /// The origins: 1 to 10,000, each of 1 to 512 bytes; blanks around them do not count. Document: `origins`, a list or one
-    /// text with commas.
+    /// The origins: 1 to 10,000, each of 1 to 512 bytes; blanks around them do not count. Document: `origins`, a list
+    /// or one text with commas.
     pub origins: Vec<String>,
     /// What the list is for. Document: `strategy`.
     pub list: List,

@@ -45,9 +45,9 @@ use crate::{
 ///
 /// # Cost
 ///
-/// A good call through a closed breaker takes one load before and mostly one compare-exchange afterwards, a bad one a short
-/// lock. The time is read once, after the call; twice where slow calls count, and not at all for good calls where errors
-/// among the last so many calls do.
+/// A good call through a closed breaker takes one load before and mostly one compare-exchange afterwards, a bad one a
+/// short lock. The time is read once, after the call; twice where slow calls count, and not at all for good calls where
+/// errors among the last so many calls do.
 pub struct Breaker {
     circuit: Circuit<Listener>,
     time: Time,
@@ -186,8 +186,8 @@ impl BreakerBuilder {
         self
     }
 
-    /// Calls `listener` on every change of state, one after the other, on the thread on which it happens or on one that is
-    /// telling another change, and outside of any lock. Up to 1,024 changes wait for it.
+    /// Calls `listener` on every change of state, one after the other, on the thread on which it happens or on one that
+    /// is telling another change, and outside of any lock. Up to 1,024 changes wait for it.
     pub fn on_change(mut self, listener: impl Fn(&BreakerChange) + Send + Sync + 'static) -> Self {
         self.listener = Some(Box::new(listener));
         self
@@ -226,7 +226,8 @@ impl fmt::Debug for BreakerBuilder {
 /// A call that goes through a breaker.
 ///
 /// It ends when it is told how, or when it is dropped: as failed while the thread unwinds, if it did not do so already
-/// when the call began, and otherwise as cancelled, which tells the breaker nothing, unless it took so long that it counts as slow.
+/// when the call began, and otherwise as cancelled, which tells the breaker nothing, unless it took so long that it
+/// counts as slow.
 #[must_use = "dropping the ticket ends the call as cancelled"]
 pub struct BreakerTicket<'a> {
     breaker: &'a Breaker,

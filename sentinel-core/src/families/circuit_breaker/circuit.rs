@@ -108,7 +108,8 @@ impl<T: Tell> Circuit<T> {
     ///
     /// # Cost
     ///
-    /// One compare-exchange for a good result while it is closed, where good results decide nothing; a short lock otherwise.
+    /// One compare-exchange for a good result while it is closed, where good results decide nothing; a short lock
+    /// otherwise.
     #[inline(always)]
     pub(super) fn end(&self, ticket: &Ticket, end: End) {
         if !self.end_well(ticket, end) {

@@ -91,9 +91,9 @@ pub(super) struct End {
 
 /// A state machine that decides by the results of calls, after Nygard's circuit breaker ("Release It!", 2007).
 ///
-/// Each change of state but the end of a recovery, which changes nothing for those inside, begins a *period* with an empty
-/// window. What was admitted in one period tells nothing in another one. While half-open, only probes are admitted; so only
-/// they decide.
+/// Each change of state but the end of a recovery, which changes nothing for those inside, begins a *period* with an
+/// empty window. What was admitted in one period tells nothing in another one. While half-open, only probes are
+/// admitted; so only they decide.
 ///
 /// There is no state that only a call that is inside could end: open ends by time, the place of a probe too, and a
 /// recovery lets at least one in ten through.
@@ -330,8 +330,8 @@ impl Machine {
         }
     }
 
-    /// Until when good results do not open it. They only make what is measured less, unless a bucket leaves the window, or
-    /// there have not been enough results so far.
+    /// Until when good results do not open it. They only make what is measured less, unless a bucket leaves the window,
+    /// or there have not been enough results so far.
     fn calm_until(&self) -> u64 {
         let tally = self.window.tally();
         let waits_for_more = tally.bad > 0 && tally.total < self.params.min_request_amount.into();
@@ -355,7 +355,8 @@ impl Machine {
         }
     }
 
-    /// Notes the time, and that a recovery is over by then. A clock that is behind another thread's does not turn time back.
+    /// Notes the time, and that a recovery is over by then. A clock that is behind another thread's does not turn time
+    /// back.
     fn pass_time(&mut self, now: u64) -> u64 {
         self.now = self.now.max(now);
         if let State::Recovering { since, .. } = self.state

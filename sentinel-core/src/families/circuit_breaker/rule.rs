@@ -53,7 +53,8 @@ pub struct BreakerParams {
     pub window: BreakerWindow,
     /// With fewer results in the window it does not open; from 1, default 5. Document: `minRequestAmount`.
     pub min_request_amount: u32,
-    /// How long it stays open before it lets a probe through; from 1 ms to 7 days, default 10 s. Document: `retryTimeoutMs`.
+    /// How long it stays open before it lets a probe through; from 1 ms to 7 days, default 10 s. Document:
+    /// `retryTimeoutMs`.
     pub retry_timeout: Duration,
     /// How many times longer it stays open each time that it opens again before it has closed; from 1 to 1,000, default 1.
     /// Document: `retryGrowth`.
@@ -61,20 +62,21 @@ pub struct BreakerParams {
     /// To where the growth goes; from the retry timeout to 7 days, default 10 minutes, or the retry timeout where that is
     /// longer. Document: `maxRetryTimeoutMs`.
     pub max_retry_timeout: Option<Duration>,
-    /// Up to which share of it it stays open longer, by chance, so that not all instances probe at once; from 0 to 1, default
+    /// Up to which share of it it stays open longer, by chance, so that not all instances probe at once; from 0 to 1,
+    /// default
     /// 0. It comes on top, also of the longest timeout. Document: `retryJitter`.
     pub retry_jitter: f64,
-    /// How many probes have to end well before it closes; from 1 to 1,000, default 1. No more than are still needed are let
-    /// through at a time. Document: `probes`.
+    /// How many probes have to end well before it closes; from 1 to 1,000, default 1. No more than are still needed are
+    /// let through at a time. Document: `probes`.
     pub probes: u32,
-    /// After how long a probe that has not ended makes room for another one; from 1 ms to 7 days, default as long as it was
-    /// open. Document: `probeTimeoutMs`.
+    /// After how long a probe that has not ended makes room for another one; from 1 ms to 7 days, default as long as it
+    /// was open. Document: `probeTimeoutMs`.
     pub probe_timeout: Option<Duration>,
-    /// How long it takes after the probes until all calls are let through again: a tenth of them at first, then ever more;
-    /// at most 7 days, default 0: all at once. Document: `recoveryMs`.
+    /// How long it takes after the probes until all calls are let through again: a tenth of them at first, then ever
+    /// more; at most 7 days, default 0: all at once. Document: `recoveryMs`.
     pub recovery: Duration,
-    /// Whether the threshold has to be exceeded, as in Sentinel for Java, and not just reached; default `false`. A ratio of 1
-    /// is always reached. Document: `strict`.
+    /// Whether the threshold has to be exceeded, as in Sentinel for Java, and not just reached; default `false`. A
+    /// ratio of 1 is always reached. Document: `strict`.
     pub strict: bool,
     /// Whether it decides by results, or is told what to be. Document: `state`.
     pub state: BreakerControl,
@@ -103,8 +105,8 @@ pub enum BreakerWindow {
     Time {
         /// How long it reaches back; from 1 ms to 7 days, default 1 s. Document: `intervalMs`.
         interval: Duration,
-        /// In how many parts results leave it; from 1 to 100, default 10. With one, it begins anew at each multiple of the
-        /// interval, as in Sentinel for Java. Document: `buckets`.
+        /// In how many parts results leave it; from 1 to 100, default 10. With one, it begins anew at each multiple of
+        /// the interval, as in Sentinel for Java. Document: `buckets`.
         buckets: u32,
     },
     /// The last so many, however long ago; from 1 to 65,536. Document: `windowCalls`.

@@ -48,8 +48,9 @@ pub type FlowRule = Rule<Flow>;
 pub struct FlowParams {
     /// The most permits per interval; from 0, which blocks everything, to 4,294,967,295. Document: `threshold`.
     ///
-    /// Exact rejection counts whole permits: of 2.5 it admits 2. Below 1, it admits one permit in a proportionally longer
-    /// time, but in [aligned](Window::Aligned) windows none. Ignored by [`Strategy::MemoryAdaptive`], which has thresholds of its own.
+    /// Exact rejection counts whole permits: of 2.5 it admits 2. Below 1, it admits one permit in a proportionally
+    /// longer time, but in [aligned](Window::Aligned) windows none. Ignored by [`Strategy::MemoryAdaptive`], which has
+    /// thresholds of its own.
     pub threshold: f64,
     /// The time that the threshold refers to; from 1 ms to 7 days, default 1 s. Document: `intervalMs`.
     pub interval: Duration,
@@ -74,8 +75,8 @@ pub enum Window {
     /// Every interval, wherever it begins; the default. Document: `sliding`.
     #[default]
     Sliding,
-    /// Intervals of whole buckets aligned to the clock, as the rest of the Sentinel family counts. Around a boundary nearly
-    /// twice the threshold passes within one interval. Document: `aligned`.
+    /// Intervals of whole buckets aligned to the clock, as the rest of the Sentinel family counts. Around a boundary
+    /// nearly twice the threshold passes within one interval. Document: `aligned`.
     Aligned {
         /// Buckets per interval, 1 to 100; default 2. They divide the interval into whole milliseconds.
         buckets: u32,
@@ -93,7 +94,8 @@ pub enum Strategy {
     WarmUp {
         /// How long a busy resource takes to get warm; above 0, at most a day, default 10 s. Document: `warmUpPeriodSec`.
         period: Duration,
-        /// How many times lower a cold resource's threshold is; above 1, at most 1,000, default 3. Document: `coldFactor`.
+        /// How many times lower a cold resource's threshold is; above 1, at most 1,000, default 3. Document:
+        /// `coldFactor`.
         cold_factor: f64,
     },
     /// It falls while the memory in use ([`Signals`](crate::Signals)) rises. Document: `memoryAdaptive`.

@@ -82,7 +82,8 @@ pub(super) struct Meter {
 /// What a call took from a meter.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Taken {
-    /// For a queue the end of the place, as far as it takes to tell it from others; otherwise since when time gives it back.
+    /// For a queue the end of the place, as far as it takes to tell it from others; otherwise since when time gives it
+    /// back.
     mark: u64,
 }
 
@@ -135,10 +136,10 @@ impl Meter {
     ///
     /// # Why this gives back no more than was taken
     ///
-    /// What is used leaves in the order in which it came. So of what the call took there is at least what time cannot have
-    /// given back since, and without that, who asked besides would have used no less than what then remains. `limit` is the one
-    /// that the call took under. Another one may be in force by now, or have been since; the meter does not know from when on,
-    /// so time counts as much as it may have given back under any that it was under.
+    /// What is used leaves in the order in which it came. So of what the call took there is at least what time cannot
+    /// have given back since, and without that, who asked besides would have used no less than what then remains.
+    /// `limit` is the one that the call took under. Another one may be in force by now, or have been since; the meter
+    /// does not know from when on, so time counts as much as it may have given back under any that it was under.
     pub(super) fn give_back(&mut self, law: &Law, limit: Limit, now: u64, permits: u64, taken: Taken) {
         let took = u128::from(permits) * law.unit();
         let left = if let Law::Queue { .. } = law {
@@ -155,8 +156,8 @@ impl Meter {
         self.used = self.used.saturating_sub(left);
     }
 
-    /// What forgetting it would give back, in units that are the same for all values under a law; 0 where it is as good as
-    /// new. Nothing where it must not be forgotten: it has nothing left, has calls inside, or lets calls wait.
+    /// What forgetting it would give back, in units that are the same for all values under a law; 0 where it is as good
+    /// as new. Nothing where it must not be forgotten: it has nothing left, has calls inside, or lets calls wait.
     #[inline]
     pub(super) fn given_back_if_forgotten(&self, law: &Law, limit: Limit, now: u64) -> Option<u128> {
         let used = self.drained(law, limit.threshold, now).used;

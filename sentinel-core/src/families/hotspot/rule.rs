@@ -90,8 +90,8 @@ impl From<String> for Parameter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HotspotMetric {
-    /// Permits in time: a bucket of threshold and burst, which fills by the threshold per interval. What finds too little in
-    /// it is blocked. The default. Documents: `qps` with the behavior `reject`.
+    /// Permits in time: a bucket of threshold and burst, which fills by the threshold per interval. What finds too
+    /// little in it is blocked. The default. Documents: `qps` with the behavior `reject`.
     Bucket {
         /// Permits that the bucket holds beyond the threshold; default 0. Document: `burst`.
         burst: u32,
@@ -136,8 +136,8 @@ pub struct HotspotItem {
     pub threshold: u32,
 }
 
-/// The value of an argument, as a rule names it. Values of different types are different ones: 1 is not "1". Arguments that are
-/// [bytes](Arg::Bytes) have the rule's threshold and cannot be named: documents have no form for them.
+/// The value of an argument, as a rule names it. Values of different types are different ones: 1 is not "1". Arguments
+/// that are [bytes](Arg::Bytes) have the rule's threshold and cannot be named: documents have no form for them.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ItemValue {
@@ -147,8 +147,8 @@ pub enum ItemValue {
     Text(String),
     /// A truth value.
     Bool(bool),
-    /// A finite floating point number of 64 bits. One of 32 bits is widened, here and as an [argument](Arg::Float): 0.1 of 32
-    /// bits is not 0.1. Documents: with a point or an exponent.
+    /// A finite floating point number of 64 bits. One of 32 bits is widened, here and as an [argument](Arg::Float): 0.1
+    /// of 32 bits is not 0.1. Documents: with a point or an exponent.
     Float(f64),
 }
 
@@ -191,12 +191,12 @@ impl ItemValue {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ValueCache {
-    /// Those that were called longest ago; where none has a full bucket again, those that were called least often. The default.
-    /// Document: `lru`.
+    /// Those that were called longest ago; where none has a full bucket again, those that were called least often. The
+    /// default. Document: `lru`.
     #[default]
     Lru,
-    /// Those that are called seldom, so that many values which are called once push out none that is called often (feature
-    /// `frequency-cache`). Document: `frequency`.
+    /// Those that are called seldom, so that many values which are called once push out none that is called often
+    /// (feature `frequency-cache`). Document: `frequency`.
     Frequency,
 }
 

@@ -150,9 +150,9 @@ impl Value {
         taken.map(|(taken, wait)| (Token { taken, key, number: self.meter.number, permits }, wait))
     }
 
-    /// For one to forget: the sooner, the less that gives back in the long run. That is nothing where it is as good as new;
-    /// else the more, the more often it is called, as it will come again and use anew; then, the more it has used. Of
-    /// several, the one that was admitted longest ago. Nothing where it must not be forgotten.
+    /// For one to forget: the sooner, the less that gives back in the long run. That is nothing where it is as good as
+    /// new; else the more, the more often it is called, as it will come again and use anew; then, the more it has used.
+    /// Of several, the one that was admitted longest ago. Nothing where it must not be forgotten.
     pub(super) fn rank(&self, limits: &Limits, now: u64) -> Option<(u32, u128, u64)> {
         let lost = self.meter.given_back_if_forgotten(&limits.law, limits.of(self.key), now)?;
         Some((if lost == 0 { 0 } else { self.calls }, lost, self.meter.at()))

@@ -22,8 +22,8 @@ const SHORTEST: u64 = 100_000;
 
 /// What finds the limit of one gauge.
 ///
-/// Calls outlive the rule that admitted them, and learn on when they end. So what finds a limit sets it as well, both in one
-/// step under its lock, and sets none any more once it has [retired](Finder::retire).
+/// Calls outlive the rule that admitted them, and learn on when they end. So what finds a limit sets it as well, both
+/// in one step under its lock, and sets none any more once it has [retired](Finder::retire).
 #[derive(Debug)]
 pub(super) struct Finder {
     params: Adaptive,
@@ -86,8 +86,8 @@ impl Finder {
         self.state.lock().is_retired = true;
     }
 
-    /// Learns from a call that ends, and sets the next limit when a window ends with it. Says whether that is another one:
-    /// then the gauge is to be served.
+    /// Learns from a call that ends, and sets the next limit when a window ends with it. Says whether that is another
+    /// one: then the gauge is to be served.
     ///
     /// # Cost
     ///

@@ -66,13 +66,13 @@ pub struct IsolationParams {
 pub struct Adaptive {
     /// How it is found.
     pub algorithm: Algorithm,
-    /// The least limit; from 1 to the greatest, default 1. With [`Shares`] it is at least as many as there are classes which
-    /// they tell apart. Document: `minThreshold`.
+    /// The least limit; from 1 to the greatest, default 1. With [`Shares`] it is at least as many as there are classes
+    /// which they tell apart. Document: `minThreshold`.
     pub min: u32,
     /// The greatest limit; at most 1,000,000, default 1,000. Document: `maxThreshold`.
     pub max: u32,
-    /// The time over which response times are averaged, which is longer where fewer than ten calls end within it; from 10 ms to
-    /// 10 s, default 100 ms. Document: `windowMs`.
+    /// The time over which response times are averaged, which is longer where fewer than ten calls end within it; from
+    /// 10 ms to 10 s, default 100 ms. Document: `windowMs`.
     pub window: Duration,
 }
 
@@ -98,8 +98,8 @@ pub enum Algorithm {
     Vegas,
     /// What the ratio of response times long ago and now allows. Document: `gradient2`.
     Gradient2 {
-        /// How many times longer than long ago calls may take before the limit is lowered; from 1 to 10, default 1.5. Document:
-        /// `tolerance`.
+        /// How many times longer than long ago calls may take before the limit is lowered; from 1 to 10, default 1.5.
+        /// Document: `tolerance`.
         tolerance: f64,
         /// Permits beyond what the ratio allows; from 1 to 10,000, default 4. Document: `headroom`.
         headroom: u32,
@@ -148,8 +148,8 @@ pub enum QueueOrder {
     /// Who came first; the default. Document: `fifo`.
     #[default]
     Fifo,
-    /// Who came first, but who came last while the queue is overloaded: when it has not been empty for 100 ms. A full queue
-    /// then refuses the oldest and not the newest call. Document: `newestFirst`.
+    /// Who came first, but who came last while the queue is overloaded: when it has not been empty for 100 ms. A full
+    /// queue then refuses the oldest and not the newest call. Document: `newestFirst`.
     NewestFirst,
 }
 

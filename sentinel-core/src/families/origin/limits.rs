@@ -27,13 +27,13 @@ pub(crate) trait OriginLimit: Sized {
 
 /// Limits by origin, in bounded memory.
 ///
-/// An origin that has used nothing of its limit can be forgotten without a loss: these make room. Where the eight origins
-/// that were used longest ago have all used some, a new one shares a limit with all others that find no room, and the next
-/// new one looks at the eight after them. So a flood of invented origins shares one limit, and no known origin gets its
-/// permits back early.
+/// An origin that has used nothing of its limit can be forgotten without a loss: these make room. Where the eight
+/// origins that were used longest ago have all used some, a new one shares a limit with all others that find no room,
+/// and the next new one looks at the eight after them. So a flood of invented origins shares one limit, and no known
+/// origin gets its permits back early.
 ///
-/// What an origin has taken from the shared limit does not count towards one of its own that it gets later: until that comes
-/// back, it may use both.
+/// What an origin has taken from the shared limit does not count towards one of its own that it gets later: until that
+/// comes back, it may use both.
 #[derive(Debug)]
 pub(crate) struct Origins<L: OriginLimit> {
     limits: Mutex<Known<L>>,

@@ -54,7 +54,8 @@ pub enum Metric {
     Load1(f64),
     /// The share of the memory that is used, above 0 and at most 1. Document: `memoryUsage`.
     MemoryUsage(f64),
-    /// Inbound permits per second, exact in every sliding second; whole ones, from 0 to 4,294,967,295. Document: `inboundQps`.
+    /// Inbound permits per second, exact in every sliding second; whole ones, from 0 to 4,294,967,295. Document:
+    /// `inboundQps`.
     InboundQps(f64),
     /// Inbound permits in flight, from 0 to 4,294,967,295. Document: `inFlight`.
     InFlight(u32),

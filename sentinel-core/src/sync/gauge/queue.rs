@@ -20,8 +20,8 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Whether the newest comes first under overload. The latest to join says so for all: it is he who knows the rule as it
-    /// is now.
+    /// Whether the newest comes first under overload. The latest to join says so for all: it is he who knows the rule
+    /// as it is now.
     pub(super) fn set_newest_first(&mut self, newest_first: bool) {
         self.newest_first = newest_first;
     }
@@ -51,7 +51,8 @@ impl Queue {
         self.waiting.remove(&self.guest.take()?)
     }
 
-    /// The guest of this place, if he is still there and still is one, stays. Takes out the oldest where that is one too many.
+    /// The guest of this place, if he is still there and still is one, stays. Takes out the oldest where that is one
+    /// too many.
     pub(super) fn seat(&mut self, place: u64, room: u32) -> Option<Arc<Waiter>> {
         self.guest.take_if(|guest| *guest == place)?;
         if !self.waiting.contains_key(&place) || self.waiting.len() <= room as usize {

@@ -224,8 +224,8 @@ async fn counted(State(room): State<Room>, request: Request, next: Next) -> Resp
     response
 }
 
-/// Expects that statistics and clients have counted the same; `gone` is how often clients went away, and how many answers they
-/// had before.
+/// Expects that statistics and clients have counted the same; `gone` is how often clients went away, and how many
+/// answers they had before.
 fn expect_counts(report: &mut Report, sentinel: &Sentinel, answers: [&Answers; 2], gone: (u64, u64)) {
     let snapshot = sentinel.snapshot();
     let totals = |resource| snapshot.resource(resource).map(|of| of.statistics.totals).unwrap_or_default();

@@ -74,8 +74,8 @@ fn a_hot_value_stays_limited_in_a_flood_of_a_million_values() {
     }
 }
 
-/// What a value gets that is called `hot` times a millisecond for a second, after a third of a second of flood: so many new
-/// values a millisecond, each called `times` times for so many permits.
+/// What a value gets that is called `hot` times a millisecond for a second, after a third of a second of flood: so many
+/// new values a millisecond, each called `times` times for so many permits.
 fn admitted_in_a_flood(cache: ValueCache, capacity: u32, cost: u32, times: u32, flood: i64, hot: f64) -> u32 {
     let (store, limits) = store(cache, capacity, 100);
     let (mut value, mut admitted, mut due) = (0, 0, 0.0);

@@ -37,8 +37,8 @@ impl Aimd {
 
 /// The limit follows an estimate of the queue: what is in flight beyond what would be, were nobody waiting.
 ///
-/// TCP Vegas: Brakmo and Peterson, 1995; in this form, `VegasLimit` of Netflix's concurrency-limits. The shortest response
-/// time that was seen is forgotten after some multiples of the limit, in samples.
+/// TCP Vegas: Brakmo and Peterson, 1995; in this form, `VegasLimit` of Netflix's concurrency-limits. The shortest
+/// response time that was seen is forgotten after some multiples of the limit, in samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Vegas {
     /// The shortest response time, in seconds.
@@ -94,8 +94,8 @@ impl Vegas {
 
 /// The limit follows the ratio of the response time of late to that of long ago.
 ///
-/// `Gradient2Limit` of Netflix's concurrency-limits, which does not look at whether calls are dropped; here that counts as the
-/// smallest ratio.
+/// `Gradient2Limit` of Netflix's concurrency-limits, which does not look at whether calls are dropped; here that counts
+/// as the smallest ratio.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Gradient2 {
     /// How much longer than long ago calls may take before the limit is lowered.
