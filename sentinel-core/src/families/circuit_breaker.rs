@@ -7,6 +7,8 @@ mod machine;
 mod models;
 mod policy;
 mod rule;
+#[cfg(all(test, shuttle))]
+mod shuttled;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod window;

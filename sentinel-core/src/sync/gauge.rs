@@ -3,6 +3,8 @@
 #[cfg(all(test, loom))]
 mod models;
 mod queue;
+#[cfg(all(test, shuttle))]
+mod shuttled;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
