@@ -21,10 +21,6 @@ fn enter(sentinel: &Sentinel, name: &str) -> bool {
     sentinel.enter(name).immediately().is_ok()
 }
 
-fn inbound(sentinel: &Sentinel, name: &str) -> bool {
-    sentinel.enter(Target::new(name).inbound()).immediately().is_ok()
-}
-
 fn names(sentinel: &Sentinel) -> Vec<String> {
     sentinel.snapshot().resources.iter().map(|resource| resource.name.to_string()).collect()
 }
@@ -237,6 +233,10 @@ fn a_reservation_that_was_dropped_keeps_no_resource() {
 #[cfg(feature = "regex")]
 mod patterns {
     use super::*;
+
+    fn inbound(sentinel: &Sentinel, name: &str) -> bool {
+        sentinel.enter(Target::new(name).inbound()).immediately().is_ok()
+    }
 
     #[test]
     fn each_matching_resource_has_a_limit_of_its_own_and_the_whole_name_has_to_match() {
