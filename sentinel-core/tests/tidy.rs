@@ -24,7 +24,7 @@ fn sources() -> Vec<(PathBuf, String)> {
 }
 
 fn is_test(path: &Path) -> bool {
-    ["tests.rs", "models.rs", "laws.rs"].iter().any(|name| path.ends_with(name))
+    ["tests.rs", "models.rs", "shuttled.rs", "laws.rs"].iter().any(|name| path.ends_with(name))
         || path.components().any(|part| part.as_os_str() == "tests")
 }
 
