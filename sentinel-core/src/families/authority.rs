@@ -79,6 +79,7 @@ impl Family for Authority {
 
 impl Checks for Authority {
     const HOLDS: bool = false;
+    /// The origins of the rule.
     type Shared = Origins;
     type State = ();
     type Token = ();

@@ -101,8 +101,8 @@ pub(crate) trait Checks: Family {
     /// Decides and takes in one step. What is taken, if anything, is put in its place, which is empty: there it stays,
     /// and is not moved from hand to hand.
     ///
-    /// This and [`release`](Checks::release) are `#[inline(always)]`: they are called from the walk of all families,
-    /// which is every call's, and from that of one.
+    /// This and [`release`](Checks::release) are `#[inline(always)]` where they are short: they are called from the
+    /// walk of all families, which is every call's, and from that of one.
     fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64, place: &mut Option<Self::Token>) -> Step;
 
     /// Undoes [`acquire`](Checks::acquire) for a call that was blocked later or gave up waiting.

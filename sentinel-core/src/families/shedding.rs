@@ -123,7 +123,7 @@ impl Checks for Shedding {
     fn acquire(check: &Check<Self>, call: &Call<'_>, now: u64, place: &mut Option<()>) -> Step {
         let Check { rule, state: State { window, dice }, .. } = check;
         let params = &rule.rule.params;
-        // As mostly, there is nothing to shed: `k` is at least 1.
+        // As mostly, there is nothing to shed: `k` is above 1, so where all goes well the share is none.
         if window.failures(now) > 0 {
             let (asked, good) = window.read(now);
             let share = params.share(asked, good);

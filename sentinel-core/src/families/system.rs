@@ -275,8 +275,8 @@ impl Shared {
     }
 }
 
-/// Takes permits of a gauge. Where a limit is only measured, one call passes at any rate, or nothing
-/// more would be learned.
+/// Takes permits of a gauge. Where a limit is only measured, one call passes at any rate, or nothing more would be
+/// learned.
 #[inline(always)]
 fn take(gauge: &SpreadGauge, call: &Call<'_>, shares: &Shares, one_passes: bool, place: &mut Option<Token>) -> Step {
     let permits = call.permits();

@@ -87,11 +87,11 @@ impl Loan {
 ///    its end, and the next begins at that time. So the first group whose end is not before the stamp is its own. What
 ///    left the interval is known by the end of the last group that did, and is not given back twice.
 ///
-/// Now take a token's use at `s`, in a group with end `e >= s`, and the next use at `s'`. Between them a roll at `t >=
-/// e + interval` took the token back, or the first use was undone and never happened. By 1 and 2, `s' >= t >= s +
-/// interval`. No token comes from nowhere: `left + reserve + taken + lent = threshold + debt` is kept by each step
-/// under the lock, and taking moves one from `left` to `taken`, as `taken` of the open group is what was granted to it
-/// less what is left. A lowered threshold removes free tokens at once and others when they come back (the debt).
+/// Now take a token's use at `s`, in a group with end `e >= s`, and the next use at `s'`. Between them a roll at
+/// `t >= e + interval` took the token back, or the first use was undone and never happened. By 1 and 2,
+/// `s' >= t >= s + interval`. No token comes from nowhere: `left + reserve + taken + lent = threshold + debt` is kept
+/// by each step under the lock, and taking moves one from `left` to `taken`, as `taken` of the open group is what was
+/// granted to it less what is left. A lowered threshold removes free tokens at once and others when they come back (the debt).
 ///
 /// *Loans.* A loan is the promise of tokens for its due moment. It is made only when the filed groups that ended at
 /// `due - interval` or earlier hold all that is owed already and the loan as well; from then on it is owed too. What

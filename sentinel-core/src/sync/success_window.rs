@@ -82,7 +82,7 @@ impl SuccessWindow {
     ///
     /// # Cost
     ///
-    /// Three loads of words that only calls write that do not go well.
+    /// Three loads of words that are written by calls that do not go well, and where a bucket ends.
     #[inline]
     pub(crate) fn failures(&self, now: u64) -> u64 {
         self.look(now);

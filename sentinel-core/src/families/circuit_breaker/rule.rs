@@ -63,8 +63,7 @@ pub struct BreakerParams {
     /// longer. Document: `maxRetryTimeoutMs`.
     pub max_retry_timeout: Option<Duration>,
     /// Up to which share of it it stays open longer, by chance, so that not all instances probe at once; from 0 to 1,
-    /// default
-    /// 0. It comes on top, also of the longest timeout. Document: `retryJitter`.
+    /// default 0. It comes on top, also of the longest timeout. Document: `retryJitter`.
     pub retry_jitter: f64,
     /// How many probes have to end well before it closes; from 1 to 1,000, default 1. No more than are still needed are
     /// let through at a time. Document: `probes`.
