@@ -324,15 +324,7 @@ macro_rules! families {
                 now: u64,
                 taken: &mut Tokens,
             ) -> $crate::families::Walk {
-                let mut family = 0;
-                $(
-                    if from.family == family {
-                        return $crate::families::walk::<$family>(&self.$name, from.rule, call, now, &mut taken.$name);
-                    }
-                    family += 1;
-                )+
-                let _ = family;
-                $crate::families::Walk::Pass
+                $crate::families::nth!(from.family, $( { $crate::families::walk::<$family>(&self.$name, from.rule, call, now, &mut taken.$name) } )+ else $crate::families::Walk::Pass)
             }
 
             /// Asks the rule that made a call wait again.
@@ -342,15 +334,7 @@ macro_rules! families {
                 taken: &mut Tokens,
                 now: u64,
             ) -> $crate::families::Resume {
-                let mut family = 0;
-                $(
-                    if at.family == family {
-                        return $crate::families::resume::<$family>(&self.$name, at.rule, &mut taken.$name, now);
-                    }
-                    family += 1;
-                )+
-                let _ = family;
-                $crate::families::Resume::Pass
+                $crate::families::nth!(at.family, $( { $crate::families::resume::<$family>(&self.$name, at.rule, &mut taken.$name, now) } )+ else $crate::families::Resume::Pass)
             }
 
             /// What the rule that makes a call wait has seen, of what it admits.
@@ -360,15 +344,7 @@ macro_rules! families {
                 taken: &mut Tokens,
                 call: &$crate::call::Call<'_>,
             ) -> (f64, f64) {
-                let mut family = 0;
-                $(
-                    if at.family == family {
-                        return $crate::families::seen::<$family>(&self.$name, at.rule, &mut taken.$name, call);
-                    }
-                    family += 1;
-                )+
-                let _ = family;
-                (0.0, 0.0)
+                $crate::families::nth!(at.family, $( { $crate::families::seen::<$family>(&self.$name, at.rule, &mut taken.$name, call) } )+ else (0.0, 0.0))
             }
 
             /// Gives back what was taken, the last family first.
@@ -378,14 +354,7 @@ macro_rules! families {
 
             /// Gives back what was taken from one family.
             pub(crate) fn undo_family(&self, at: u16, taken: &mut Tokens, call: &$crate::call::Call<'_>, now: u64) {
-                let mut family = 0;
-                $(
-                    if at == family {
-                        $crate::families::undo::<$family>(&self.$name, &mut taken.$name, call, now);
-                    }
-                    family += 1;
-                )+
-                let _ = family;
+                $crate::families::nth!(at, $( { $crate::families::undo::<$family>(&self.$name, &mut taken.$name, call, now) } )+ else ())
             }
 
             /// Gives back what an admitted call held, the last family first.
@@ -396,14 +365,7 @@ macro_rules! families {
 
             /// Gives back what an admitted call held of one family.
             pub(crate) fn release_family(&self, at: u16, held: &mut Tokens, exit: &$crate::families::Exit) {
-                let mut family = 0;
-                $(
-                    if at == family {
-                        $crate::families::release::<$family>(&self.$name, &mut held.$name, exit);
-                    }
-                    family += 1;
-                )+
-                let _ = family;
+                $crate::families::nth!(at, $( { $crate::families::release::<$family>(&self.$name, &mut held.$name, exit) } )+ else ())
             }
 
             /// Whether a rule by pattern or by default keeps state here. The resource may be given up then, and that
@@ -420,15 +382,7 @@ macro_rules! families {
 
             /// The rule at a place of the walk.
             pub(crate) fn rule(&self, at: $crate::plan::Stage) -> Option<&dyn $crate::families::Describe> {
-                let mut family = 0;
-                $(
-                    if at.family == family {
-                        return self.$name.get(usize::from(at.rule)).map(|check| check as _);
-                    }
-                    family += 1;
-                )+
-                let _ = family;
-                None
+                $crate::families::nth!(at.family, $( { self.$name.get(usize::from(at.rule)).map(|check| check as _) } )+ else None)
             }
 
             /// All rules of this resource, as they are reported.
@@ -453,7 +407,22 @@ macro_rules! last_first {
     };
 }
 
-pub(crate) use last_first;
+/// The value of the block that stands at a place, from 0 on; another one past the last.
+macro_rules! nth {
+    ($at:expr, $($block:block)+ else $other:expr) => {{
+        let mut place = 0;
+        $(
+            if $at == place {
+                return $block;
+            }
+            place += 1;
+        )+
+        let _ = place;
+        $other
+    }};
+}
+
+pub(crate) use {last_first, nth};
 
 families! {
     /// Authority rules: who may call.

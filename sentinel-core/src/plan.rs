@@ -119,7 +119,7 @@ impl PlanRef {
     }
 
     /// Gives back what a refused call took, then counts and tells that.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn block(&self, taken: &mut Pooled, call: &Call<'_>, now: u64, reason: Reason) {
         self.undo(taken.tokens(), call, now);
         self.core.count_block(now, call.permits());

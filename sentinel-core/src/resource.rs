@@ -381,15 +381,7 @@ fn ask(plan: &PlanRef, now: u64, call: &Call<'_>) -> Asked {
 }
 
 #[inline(always)]
-fn conclude(plan: &PlanRef, verdict: Verdict, taken: Pooled, now: u64, call: &Call<'_>) -> Asked {
-    match verdict {
-        Verdict::Pass => Asked::Pass(plan.pass(taken, call, now)),
-        verdict => conclude_otherwise(plan, verdict, taken, now, call),
-    }
-}
-
-#[inline(never)]
-fn conclude_otherwise(plan: &PlanRef, verdict: Verdict, mut taken: Pooled, now: u64, call: &Call<'_>) -> Asked {
+fn conclude(plan: &PlanRef, verdict: Verdict, mut taken: Pooled, now: u64, call: &Call<'_>) -> Asked {
     match verdict {
         Verdict::Pass => Asked::Pass(plan.pass(taken, call, now)),
         Verdict::Block(reason) => {

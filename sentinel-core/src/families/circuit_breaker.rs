@@ -170,10 +170,6 @@ impl Checks for CircuitBreaker {
 
     #[inline(always)]
     fn acquire(check: &Check<Self>, _call: &Call<'_>, now: u64, place: &mut Option<Ticket>) -> Step {
-        if let Some(ticket) = check.state.admit() {
-            *place = Some(ticket);
-            return Step::Pass;
-        }
         match check.state.ask(|| now) {
             Ok(ticket) => {
                 *place = Some(ticket);

@@ -209,7 +209,7 @@ impl Checks for Hotspot {
         match values.take(arg, limits, now, call.permits()) {
             Ok((token, wait)) => {
                 *place = Some(token);
-                if wait == 0 { Step::Pass } else { Step::Wait(wait) }
+                Step::after(wait)
             }
             Err(refusal) => Step::Block(Cause {
                 observed: refusal.observed as f64,

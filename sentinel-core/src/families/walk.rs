@@ -24,6 +24,14 @@ pub(crate) enum Step {
     Block(Cause),
 }
 
+impl Step {
+    /// Admitted, after so many nanoseconds, which may be none.
+    #[inline(always)]
+    pub(crate) fn after(delay: u64) -> Self {
+        if delay == 0 { Self::Pass } else { Self::Wait(delay) }
+    }
+}
+
 /// What a rule says to a call that stands in its queue and asks again.
 #[derive(Debug)]
 pub(crate) enum Resume {
@@ -139,18 +147,22 @@ pub(crate) struct Halt {
 
 /// Asks the rule that made a call wait again.
 pub(crate) fn resume<F: Checks>(checks: &[Check<F>], rule: u16, taken: &mut Taken<F>, now: u64) -> Resume {
-    match (checks.get(usize::from(rule)), taken.last_mut()) {
-        (Some(check), Some((index, token))) if index == rule => F::resume(check, token, now),
-        _ => Resume::Pass,
-    }
+    last(checks, rule, taken).map_or(Resume::Pass, |(check, token)| F::resume(check, token, now))
 }
 
 /// What a rule that makes a call wait has seen, of what it admits.
 pub(crate) fn seen<F: Checks>(checks: &[Check<F>], rule: u16, taken: &mut Taken<F>, call: &Call<'_>) -> (f64, f64) {
-    match (checks.get(usize::from(rule)), taken.last_mut()) {
-        (Some(check), Some((index, token))) if index == rule => F::seen(check, token, call),
-        _ => (0.0, 0.0),
-    }
+    last(checks, rule, taken).map_or((0.0, 0.0), |(check, token)| F::seen(check, token, call))
+}
+
+/// The rule that was asked last, if it took something.
+fn last<'a, F: Checks>(
+    checks: &'a [Check<F>],
+    rule: u16,
+    taken: &'a mut Taken<F>,
+) -> Option<(&'a Check<F>, &'a mut F::Token)> {
+    let (index, token) = taken.last_mut()?;
+    Some((checks.get(usize::from(rule))?, token)).filter(|_| index == rule)
 }
 
 /// Gives back what was taken, last first.

@@ -55,19 +55,6 @@ impl<T: Tell> Circuit<T> {
         Self { gate: Gate::new(Machine::new(params, seed)), slow_beyond, observed: Number::new(0.0), told }
     }
 
-    /// Admits at once, if it is closed.
-    ///
-    /// # Cost
-    ///
-    /// One load.
-    #[inline(always)]
-    pub(super) fn admit(&self) -> Option<Ticket> {
-        match self.gate.look() {
-            Sight::Open { period, .. } => Some(Ticket::of(period)),
-            Sight::Shut { .. } | Sight::Ask => None,
-        }
-    }
-
     /// Asks to be admitted; `now` is read only where it matters.
     ///
     /// # Errors

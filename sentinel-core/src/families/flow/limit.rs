@@ -130,14 +130,12 @@ impl Limit {
     #[inline(always)]
     pub(super) fn acquire(&self, call: &Call<'_>, now: u64, place: &mut Option<Token>) -> Step {
         // The most frequent case is in place; another function sees about all others.
-        if let (Source::Given, Spread::Sliding { limiter, .. }) = (&self.source, &self.spread)
-            && self.threshold.get() >= 1.0
-            && let Ok(stamp) = limiter.acquire(now, u64::from(call.permits()))
-        {
-            *place = Some(Token::Sliding(stamp));
-            return Step::Pass;
+        match (&self.source, &self.spread) {
+            (Source::Given, Spread::Sliding { limiter, .. }) if self.threshold.get() >= 1.0 => {
+                self.acquire_sliding(limiter, call, now, place)
+            }
+            _ => self.acquire_any(call, now, place),
         }
-        self.acquire_any(call, now, place)
     }
 
     #[inline(never)]
@@ -150,12 +148,7 @@ impl Limit {
         }
         let threshold = self.threshold.get();
         let step = match &self.spread {
-            Spread::Sliding { limiter, .. } if threshold >= 1.0 => {
-                match limiter.acquire(now, u64::from(call.permits())) {
-                    Ok(stamp) => taken(place, Token::Sliding(stamp), 0),
-                    Err(not_before) => self.borrow(limiter, not_before, call, now, place),
-                }
-            }
+            Spread::Sliding { limiter, .. } if threshold >= 1.0 => self.acquire_sliding(limiter, call, now, place),
             spread => self.acquire_otherwise(spread, threshold, call, now, place),
         };
         if let (Source::WarmUp(warm_up), Step::Pass | Step::Wait(_)) = (&self.source, &step) {
@@ -200,7 +193,16 @@ impl Limit {
         }
     }
 
+    #[inline(always)]
+    fn acquire_sliding(&self, limiter: &SlidingLimiter, call: &Call<'_>, now: u64, place: &mut Option<Token>) -> Step {
+        match limiter.acquire(now, u64::from(call.permits())) {
+            Ok(stamp) => taken(place, Token::Sliding(stamp), 0),
+            Err(not_before) => self.borrow(limiter, not_before, call, now, place),
+        }
+    }
+
     /// No permits are left: a prioritised call may take some of those that come back soon.
+    #[inline(never)]
     fn borrow(
         &self,
         limiter: &SlidingLimiter,
@@ -341,7 +343,7 @@ impl OriginLimit for Limit {
 /// The call goes on after a wait, and has taken this.
 fn taken(place: &mut Option<Token>, token: Token, wait: u64) -> Step {
     *place = Some(token);
-    if wait == 0 { Step::Pass } else { Step::Wait(wait) }
+    Step::after(wait)
 }
 
 /// Whole permits for a threshold, at least one unless it is nothing: below one, permits are spaced as well.
