@@ -71,6 +71,19 @@ macro_rules! families {
                 self.len() == 0
             }
 
+            /// Adds all rules of another document.
+            pub fn append(&mut self, other: Self) {
+                $(self.$name.extend(other.$name);)+
+            }
+
+            /// The names that rules were given, each with its family.
+            pub fn ids(&self) -> impl Iterator<Item = (&'static str, &str)> {
+                std::iter::empty()
+                    $(.chain(self.$name.iter().filter_map(|rule| {
+                        Some((<$family as $crate::families::Family>::NAME, rule.id.as_deref()?))
+                    })))+
+            }
+
             pub(crate) fn validate(&self) -> Vec<$crate::rules::InvalidRule> {
                 let mut errors = Vec::new();
                 $(errors.extend($crate::rules::validate_family::<$family>(&self.$name));)+
