@@ -91,8 +91,18 @@ macro_rules! families {
             }
 
             #[cfg(feature = "json")]
-            pub(crate) fn read(reading: &mut $crate::rules::Reading<'_>) -> Self {
-                Self { $($name: $crate::rules::read_family::<$family>(reading),)+ }
+            pub(crate) fn read(tree: &serde_json::Map<String, serde_json::Value>, into: &mut $crate::rules::Read) {
+                $($crate::rules::read_family::<$family>(tree, into);)+
+            }
+
+            /// The families of which there are rules.
+            #[cfg(feature = "json")]
+            pub(crate) fn families(&self) -> Vec<&'static str> {
+                let mut names = Vec::new();
+                $(if !self.$name.is_empty() {
+                    names.push(<$family as $crate::families::Family>::NAME);
+                })+
+                names
             }
 
             #[cfg(feature = "json")]
@@ -101,6 +111,30 @@ macro_rules! families {
                 $($crate::rules::write_family::<$family>(&self.$name, &mut out);)+
                 out
             }
+        }
+
+        $(
+            #[cfg(feature = "json")]
+            impl $crate::families::InRules for $family {
+                fn of(rules: &Rules) -> &[$crate::rules::Rule<Self>] {
+                    &rules.$name
+                }
+
+                fn of_mut(rules: &mut Rules) -> &mut Vec<$crate::rules::Rule<Self>> {
+                    &mut rules.$name
+                }
+            }
+        )+
+
+        /// The forms of all rules in all dialects.
+        #[cfg(feature = "json")]
+        pub(crate) fn forms() -> impl Iterator<Item = &'static $crate::rules::Form> + Clone {
+            const ALL: &[&[$crate::rules::Form]] = &[
+                &[$($crate::rules::own::<$family>($crate::Dialect::Native)),+],
+                $(<$family as $crate::families::Family>::FORMS,)+
+                &[$crate::rules::GATEWAY],
+            ];
+            ALL.iter().copied().flatten()
         }
 
         /// The names of all families, in the order in which a call meets them.
@@ -452,6 +486,16 @@ families! {
     hotspot: hotspot::Hotspot,
     /// Circuit breaker rules: when a resource is left alone for a while.
     circuit_breaker: circuit_breaker::CircuitBreaker,
+}
+
+/// A family with a place in documents.
+#[cfg(feature = "json")]
+pub(crate) trait InRules: Family {
+    /// Its rules.
+    fn of(rules: &Rules) -> &[crate::rules::Rule<Self>];
+
+    /// Its rules, to add some.
+    fn of_mut(rules: &mut Rules) -> &mut Vec<crate::rules::Rule<Self>>;
 }
 
 pub(crate) mod sealed {

@@ -113,6 +113,6 @@ pub use clock::TscClock;
 #[cfg(feature = "tracing")]
 pub use event::trace;
 #[cfg(feature = "json")]
-pub use rules::Parsed;
+pub use rules::{Dialect, Encoding, Parsed};
 #[cfg(feature = "sampler")]
 pub use sampler::Sampler;

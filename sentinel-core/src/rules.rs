@@ -14,18 +14,24 @@ mod set;
 mod tests;
 #[cfg(feature = "json")]
 mod unique;
-
 #[cfg(feature = "json")]
-pub use self::document::Parsed;
+mod wire;
+
 pub(crate) use self::{
     compiled::{Choice, Compiled, FamilyTable, compile_family},
     invalid::{Report, validate_family},
     set::Parts,
 };
 #[cfg(feature = "json")]
+pub use self::{
+    document::Parsed,
+    wire::{Dialect, Encoding},
+};
+#[cfg(feature = "json")]
 pub(crate) use self::{
-    document::{Reading, read_family, write_family},
-    fields::{Fields, Writer},
+    document::{Read, read_family, write_family},
+    fields::{Fields, Names, Writer},
+    wire::{Form, Found, GATEWAY, Outgoing, own},
 };
 pub use self::{
     format::Format,

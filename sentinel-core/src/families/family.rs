@@ -29,6 +29,10 @@ pub trait Family: super::sealed::Sealed + Copy + fmt::Debug + Default + PartialE
     /// The direction of the calls that its rules are about, where it is only one.
     const DIRECTION: Option<Direction> = None;
 
+    /// How others write its rules.
+    #[cfg(feature = "json")]
+    const FORMS: &'static [crate::rules::Form] = &[];
+
     /// What a rule of the family says beyond the resource that it is about.
     type Params: Params;
 }

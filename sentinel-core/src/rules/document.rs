@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::{
-    Format, InvalidDocument, InvalidRule, InvalidRules, Report, Rule, Selector, Warning,
-    fields::{Fields, Place, Writer, suggest},
+    Dialect, Format, InvalidDocument, InvalidRule, InvalidRules, Report, Rule, Selector, Warning,
+    fields::{Fields, Writer, suggest},
     invalid::Problem,
     rule::DEFAULT,
+    wire::own,
 };
-use crate::families::{FAMILIES, Family, Params as _, Rules};
+use crate::families::{FAMILIES, Family, InRules, Params as _, Rules};
 
 /// A document that was read.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,23 +45,7 @@ impl Rules {
     /// # Ok::<(), sentinel_core::InvalidDocument>(())
     /// ```
     pub fn parse(document: &[u8], format: Format) -> Result<Parsed, InvalidDocument> {
-        let tree = match format.parse(document)? {
-            Value::Object(tree) => tree,
-            Value::Null => return Err(InvalidDocument::Empty),
-            other => return Err(InvalidDocument::Shape { found: kind(&other).to_owned() }),
-        };
-        let mut reading = Reading { tree: &tree, errors: Vec::new(), warnings: Vec::new() };
-        let rules = Self::read(&mut reading);
-        for name in tree.keys().filter(|name| !FAMILIES.contains(&name.as_str())) {
-            let problem = Problem::Unknown { suggestion: suggest(name, FAMILIES) };
-            let warning = Warning { family: "", index: 0, resource: String::new(), field: name.clone(), problem };
-            reading.warnings.push(warning);
-        }
-        if reading.errors.is_empty() {
-            Ok(Parsed { rules, warnings: reading.warnings })
-        } else {
-            Err(InvalidRules::new(reading.errors).into())
-        }
+        read_all(&format.parse(document)?)
     }
 
     /// Writes the rules as a document, in a form that [`parse`](Rules::parse) reads as the same rules.
@@ -79,42 +64,53 @@ impl serde::Serialize for Rules {
     }
 }
 
-/// A document while it is read.
-pub(crate) struct Reading<'a> {
-    tree: &'a Map<String, Value>,
-    errors: Vec<InvalidRule>,
-    warnings: Vec<Warning>,
+/// Reads the rules of all families.
+pub(super) fn read_all(tree: &Value) -> Result<Parsed, InvalidDocument> {
+    let tree = match tree {
+        Value::Object(tree) => tree,
+        Value::Null => return Err(InvalidDocument::Empty),
+        other => return Err(InvalidDocument::Shape { found: kind(other).to_owned() }),
+    };
+    let mut read = Read::default();
+    Rules::read(tree, &mut read);
+    for name in tree.keys().filter(|name| !FAMILIES.contains(&name.as_str())) {
+        let problem = Problem::Unknown { suggestion: suggest(name, FAMILIES) };
+        let warning = Warning { family: "", index: 0, resource: String::new(), field: name.clone(), problem };
+        read.warnings.push(warning);
+    }
+    read.finish()
 }
 
-/// Reads the rules of one family; errors and warnings stay in `reading`.
-pub(crate) fn read_family<F: Family>(reading: &mut Reading<'_>) -> Vec<Rule<F>> {
-    let rules = match reading.tree.get(F::NAME) {
-        None => return Vec::new(),
-        Some(Value::Array(rules)) => rules,
+/// What was read.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    pub(super) rules: Rules,
+    pub(super) errors: Vec<InvalidRule>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+impl Read {
+    pub(super) fn finish(self) -> Result<Parsed, InvalidDocument> {
+        let Self { rules, errors, warnings } = self;
+        if errors.is_empty() { Ok(Parsed { rules, warnings }) } else { Err(InvalidRules::new(errors).into()) }
+    }
+}
+
+/// Reads the rules of one family.
+pub(crate) fn read_family<F: InRules>(tree: &Map<String, Value>, into: &mut Read) {
+    match tree.get(F::NAME) {
+        None => {}
+        Some(Value::Array(rules)) => own::<F>(Dialect::Native).read(rules, into),
         // Nothing as well: a document that was cut off there would clear all rules.
         Some(other) => {
-            let mut report = Report::new(&mut reading.errors, F::NAME, 0, None, String::new());
+            let mut report = Report::new(&mut into.errors, F::NAME, 0, None, String::new());
             report.invalid(F::NAME, kind(other), "the rules of a family are a list");
-            return Vec::new();
         }
-    };
-    let mut ids = HashSet::new();
-    let read = rules.iter().enumerate().filter_map(|(index, rule)| {
-        let Value::Object(map) = rule else {
-            let mut report = Report::new(&mut reading.errors, F::NAME, index, None, String::new());
-            report.invalid("rule", kind(rule), "a rule is an object");
-            return None;
-        };
-        let text = |name| map.get(name).and_then(Value::as_str).map(str::to_owned);
-        let resource = text("resource").unwrap_or_default();
-        let report = Report::new(&mut reading.errors, F::NAME, index, text("id"), resource.clone());
-        let place = Place { family: F::NAME, index, resource };
-        Some(read_rule(Fields::new(map, report, &mut reading.warnings, place), &mut ids))
-    });
-    read.collect()
+    }
 }
 
-fn read_rule<F: Family>(mut fields: Fields<'_>, ids: &mut HashSet<String>) -> Rule<F> {
+/// Reads a rule; `ids` are the names of the rules before it.
+pub(super) fn read_rule<F: Family>(fields: &mut Fields<'_>, ids: &mut HashSet<String>) -> Rule<F> {
     let resource = match fields.string("resource") {
         None if F::IS_GLOBAL => DEFAULT.to_owned(),
         resource => fields.required("resource", resource).unwrap_or_default(),
@@ -125,41 +121,37 @@ fn read_rule<F: Family>(mut fields: Fields<'_>, ids: &mut HashSet<String>) -> Ru
         resource: if is_pattern { Selector::Pattern(resource) } else { Selector::from(resource) },
         enabled: fields.boolean("enabled").unwrap_or(true),
         dry_run: fields.boolean("dryRun").unwrap_or(false),
-        params: F::Params::read(&mut fields),
+        params: F::Params::read(fields),
     };
     fields.report.check(&rule, ids);
-    fields.finish();
     rule
 }
 
 /// Writes the rules of one family, if there are any.
 pub(crate) fn write_family<F: Family>(rules: &[Rule<F>], out: &mut Map<String, Value>) {
-    let write = |rule: &Rule<F>| {
-        let mut fields = Writer::default();
-        if let Some(id) = &rule.id {
-            fields.field("id", id.as_str());
-        }
-        if !F::IS_GLOBAL {
-            fields.field("resource", rule.resource.as_str());
-        }
-        if matches!(rule.resource, Selector::Pattern(_)) {
-            fields.field("regex", true);
-        }
-        if !rule.enabled {
-            fields.field("enabled", false);
-        }
-        if rule.dry_run {
-            fields.field("dryRun", true);
-        }
-        rule.params.write(&mut fields);
-        fields.finish()
-    };
     if !rules.is_empty() {
-        out.insert(F::NAME.to_owned(), rules.iter().map(write).collect());
+        out.insert(F::NAME.to_owned(), rules.iter().map(write_rule).collect());
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+/// Writes a rule.
+pub(super) fn write_rule<F: Family>(rule: &Rule<F>) -> Value {
+    let mut fields = Writer::default();
+    if let Some(id) = &rule.id {
+        fields.field("id", id.as_str());
+    }
+    if !F::IS_GLOBAL {
+        fields.field("resource", rule.resource.as_str());
+    }
+    if matches!(rule.resource, Selector::Pattern(_)) {
+        fields.field("regex", true);
+    }
+    fields.flags(rule.enabled, rule.dry_run);
+    rule.params.write(&mut fields);
+    fields.finish()
+}
+
+pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a truth value",

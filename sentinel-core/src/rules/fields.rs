@@ -1,13 +1,21 @@
 //! The fields of one rule in a document: read one by one, so that every error is found and every field is known.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use serde_json::{Map, Value};
 
 use super::{
-    Report, Warning,
-    invalid::{Problem, Quoted},
+    Dialect, Report, Rule, Warning,
+    invalid::{Problem, Quoted, Theirs},
 };
+use crate::families::Family;
+
+/// The names that the fields of a rule have in the documents of others, beside those that they have in ours. Fields of
+/// objects in a list are written as `items[].threshold`.
+pub(crate) type Names = &'static [(&'static str, &'static str)];
+
+/// What the value of a field is called that is not there.
+pub(crate) const MISSING: &str = "missing";
 
 /// The fields of one rule.
 #[derive(Debug)]
@@ -20,12 +28,13 @@ pub struct Fields<'a> {
     place: Place,
 }
 
-/// Which rule it is, for warnings.
+/// Which rule it is, for warnings, and in which kind of document.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) family: &'static str,
     pub(crate) index: usize,
     pub(crate) resource: String,
+    pub(crate) dialect: Dialect,
 }
 
 impl<'a> Fields<'a> {
@@ -46,9 +55,40 @@ impl<'a> Fields<'a> {
                 || "it has to be there".to_owned(),
                 |key| format!("it has to be there; is {} meant to be it?", Quoted(key)),
             );
-            self.report.invalid(name, "missing", expected);
+            self.report.invalid(name, MISSING, expected);
         }
         value
+    }
+
+    /// Whether there is such a field.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.map.contains_key(name)
+    }
+
+    /// Notes that there may be such fields, which say nothing here.
+    pub(crate) fn skip(&mut self, names: &[&'static str]) {
+        self.known.extend(names);
+    }
+
+    /// Notes that a rule cannot be what a field says.
+    pub(crate) fn refuse(&mut self, name: &'static str, expected: &'static str) {
+        match self.get(name) {
+            Some(Value::String(text)) => self.report.invalid(name, Quoted(text), expected),
+            Some(value) => self.report.invalid(name, value, expected),
+            None => self.report.invalid(name, MISSING, expected),
+        }
+    }
+
+    /// Notes that a field means something else here.
+    pub(crate) fn differs(&mut self, name: &'static str, meaning: &'static str) {
+        self.warn(name, Problem::Differs { meaning });
+    }
+
+    /// Checks a rule that was made of the fields, and tells what is wrong with it by the names that they have here.
+    pub(crate) fn check<F: Family>(&mut self, rule: &Rule<F>, names: Names) {
+        self.report.theirs = Some(Theirs { names, document: self.map });
+        self.report.check(rule, &mut HashSet::new());
+        self.report.theirs = None;
     }
 
     /// A number.
@@ -135,6 +175,18 @@ impl<'a> Fields<'a> {
         self.typed(name, value, value.as_str().map(str::to_owned), "it is a text")
     }
 
+    /// A text with something in it: nothing at all is as good as no text.
+    pub(crate) fn text(&mut self, name: &'static str) -> Option<String> {
+        self.string(name).filter(|text| !text.is_empty())
+    }
+
+    /// A number from 0 that stands for as many whole ones as are in it, at most 4,294,967,295.
+    pub(crate) fn whole_part(&mut self, name: &'static str) -> Option<u32> {
+        let value = self.get(name)?;
+        let number = value.as_f64().filter(|number| (0.0..=f64::from(u32::MAX)).contains(number));
+        self.typed(name, value, number.map(|number| number as u32), "it is a number from 0 to 4294967295")
+    }
+
     /// A list of texts; one text stands for the parts between its commas.
     pub(crate) fn texts(&mut self, name: &'static str) -> Option<Vec<String>> {
         let value = self.get(name)?;
@@ -178,6 +230,31 @@ impl<'a> Fields<'a> {
         self.typed(name, value, chosen.map(|(_, chosen)| *chosen), expected)
     }
 
+    /// One of a few things that documents of others number, and some of them name.
+    pub(crate) fn code<T: Copy>(&mut self, name: &'static str, codes: &[(i32, &'static str, T)]) -> Option<T> {
+        let dialect = self.place.dialect;
+        let value = self.get(name).filter(|value| !dialect.has_words() || value.as_str() != Some(""))?;
+        let chosen = codes.iter().find(|(number, word, _)| match value {
+            Value::Number(given) => dialect.has_numbers() && given.as_f64() == Some(f64::from(*number)),
+            Value::String(given) => dialect.has_words() && given == word,
+            _ => false,
+        });
+        let shown: Vec<String> = codes
+            .iter()
+            .map(
+                |(number, word, _)| {
+                    if dialect.has_numbers() { format!("{number} ({word})") } else { (*word).to_owned() }
+                },
+            )
+            .collect();
+        self.typed(name, value, chosen.map(|(_, _, chosen)| *chosen), format!("it is one of {}", shown.join(", ")))
+    }
+
+    /// The dialect of the document.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.place.dialect
+    }
+
     /// Notes that a field is there that means nothing beside the others.
     pub(crate) fn unused(&mut self, name: &'static str, needs: &'static str) {
         if self.get(name).is_some() {
@@ -196,7 +273,7 @@ impl<'a> Fields<'a> {
     }
 
     fn warn(&mut self, field: &str, problem: Problem) {
-        let Place { family, index, resource } = self.place.clone();
+        let Place { family, index, resource, .. } = self.place.clone();
         let field = self.report.field(field);
         self.warnings.push(Warning { family, index, resource, field, problem });
     }
@@ -245,6 +322,16 @@ impl Writer {
     /// Writes a field.
     pub(crate) fn field(&mut self, name: &'static str, value: impl Into<Value>) {
         self.0.insert(name.to_owned(), value.into());
+    }
+
+    /// Writes whether a rule is in force, and whether it only watches, where it is not as always.
+    pub(crate) fn flags(&mut self, enabled: bool, dry_run: bool) {
+        if !enabled {
+            self.field("enabled", false);
+        }
+        if dry_run {
+            self.field("dryRun", true);
+        }
     }
 
     /// Writes a number, as a whole one where it is.

@@ -28,6 +28,23 @@ impl Format {
         }
     }
 
+    /// The format that a document looks like by how it begins.
+    #[cfg(feature = "json")]
+    pub(crate) fn detect(document: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(document);
+        let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+        let first = lines.into_iter().find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
+        let within = first.trim_start_matches(['[', ' ']);
+        match first.chars().next() {
+            Some('{') => Self::Json,
+            // A table is called by a word; a list has something in it that is none, or goes on in the next line.
+            Some('[') if within.starts_with(|c: char| c.is_alphabetic()) => Self::Toml,
+            Some('[') => Self::Json,
+            Some(_) if first.split(':').next().is_some_and(|key| key.contains('=')) => Self::Toml,
+            _ => Self::Yaml,
+        }
+    }
+
     /// Reads a document as a tree.
     #[cfg(feature = "json")]
     pub(crate) fn parse(self, bytes: &[u8]) -> Result<serde_json::Value, InvalidDocument> {

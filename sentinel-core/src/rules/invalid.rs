@@ -107,7 +107,46 @@ pub enum InvalidDocument {
         /// What it is.
         found: String,
     },
-    /// Some rules are invalid.
+    /// It is something else than a list of the rules of one family.
+    #[error("the document is {found}, but the rules of one family are a list")]
+    List {
+        /// What it is.
+        found: String,
+    },
+    /// A format that has no lists on their own was asked for.
+    #[error("the rules of one family are a list, which a document in {format} cannot be")]
+    NoList {
+        /// The format.
+        format: Format,
+    },
+    /// The dialect has no rules of this family.
+    #[cfg(feature = "json")]
+    #[error("documents of {} have no {family} rules; they have {}", dialect.name(), known.join(", "))]
+    UnknownFamily {
+        /// The dialect.
+        dialect: super::Dialect,
+        /// What was asked for.
+        family: String,
+        /// What there is.
+        known: Vec<&'static str>,
+    },
+    /// A document of this dialect cannot have rules of all these families together.
+    #[cfg(feature = "json")]
+    #[error("a document of {} has the rules of one family, but these are of {}", dialect.name(), families.join(", "))]
+    Families {
+        /// The dialect.
+        dialect: super::Dialect,
+        /// The families of the rules.
+        families: Vec<&'static str>,
+    },
+    /// Several kinds of rules have the fields that are there, and would not mean the same.
+    #[cfg(feature = "json")]
+    #[error("the document may have {}: say which dialect and family it is of", either(between))]
+    Ambiguous {
+        /// What it may be.
+        between: Vec<(super::Dialect, &'static str)>,
+    },
+    /// Some rules are invalid, or say what another form cannot say.
     #[error(transparent)]
     Rules(#[from] InvalidRules),
     /// The format needs a feature that is off.
@@ -118,6 +157,14 @@ pub enum InvalidDocument {
         /// The feature of this crate.
         feature: &'static str,
     },
+}
+
+/// Kinds of rules, one or the other.
+#[cfg(feature = "json")]
+fn either(between: &[(super::Dialect, &'static str)]) -> String {
+    let names: Vec<String> =
+        between.iter().map(|(dialect, family)| format!("{family} rules of {}", dialect.name())).collect();
+    names.join(" or ")
 }
 
 /// Something odd in a document that is no error.
@@ -150,6 +197,11 @@ pub enum Problem {
         /// What it would need.
         needs: &'static str,
     },
+    /// It means something else here than where the document comes from.
+    Differs {
+        /// What it means here.
+        meaning: &'static str,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -161,6 +213,7 @@ impl fmt::Display for Warning {
             match self.problem {
                 Problem::Unknown { .. } => write!(f, "unknown field `{}`", Short(&self.field))?,
                 Problem::Unused { needs } => write!(f, "`{}` means nothing without {needs}", self.field)?,
+                Problem::Differs { meaning } => write!(f, "`{}` {meaning}", self.field)?,
             }
         }
         match self.problem {
@@ -181,6 +234,35 @@ pub struct Report<'a> {
     resource: String,
     /// What comes before the names of fields.
     within: String,
+    /// How the document has the fields, where it is not one of ours.
+    #[cfg(feature = "json")]
+    pub(crate) theirs: Option<Theirs<'a>>,
+}
+
+/// A rule in the words of the document that it is from.
+#[cfg(feature = "json")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Theirs<'a> {
+    pub(crate) names: super::Names,
+    pub(crate) document: &'a serde_json::Map<String, serde_json::Value>,
+}
+
+#[cfg(feature = "json")]
+impl Theirs<'_> {
+    /// The name that a field has there, and its value, if it has one.
+    fn field(&self, ours: &str) -> (String, Option<String>) {
+        use serde_json::Value;
+
+        let index = ours.find('[').zip(ours.find(']')).and_then(|(start, end)| ours.get(start + 1..end));
+        let plain = index.map_or_else(|| ours.to_owned(), |index| ours.replacen(index, "", 1));
+        let name = self.names.iter().find(|(name, _)| *name == plain).map_or(&*plain, |(_, name)| *name);
+        let value = self.document.get(name).and_then(|value| match value {
+            Value::Null => None,
+            Value::String(text) => Some(Quoted(text).to_string()),
+            value => Some(value.to_string()),
+        });
+        (index.map_or_else(|| name.to_owned(), |index| name.replacen("[]", &format!("[{index}]"), 1)), value)
+    }
 }
 
 impl<'a> Report<'a> {
@@ -191,15 +273,24 @@ impl<'a> Report<'a> {
         id: Option<String>,
         resource: String,
     ) -> Self {
-        Self { first: errors.len(), errors, family, index, id, resource, within: String::new() }
+        Self {
+            first: errors.len(),
+            errors,
+            family,
+            index,
+            id,
+            resource,
+            within: String::new(),
+            #[cfg(feature = "json")]
+            theirs: None,
+        }
     }
 
     /// Collects what is wrong with fields inside of one of the rule's.
     #[cfg(feature = "json")]
     pub(crate) fn inside(&mut self, within: String) -> Report<'_> {
-        let Self { first, family, index, id, resource, .. } = self;
-        let (id, resource) = (id.clone(), resource.clone());
-        Report { errors: self.errors, first: *first, family, index: *index, id, resource, within }
+        let (id, resource) = (self.id.clone(), self.resource.clone());
+        Report { within, ..Report::new(self.errors, self.family, self.index, id, resource) }
     }
 
     /// The name of a field of the rule.
@@ -209,7 +300,7 @@ impl<'a> Report<'a> {
 
     /// Notes that a field is wrong; only the first error of a field counts.
     pub(crate) fn invalid(&mut self, field: impl AsRef<str>, value: impl fmt::Display, expected: impl Into<String>) {
-        let field = self.field(field.as_ref());
+        let (field, value) = self.named(field.as_ref(), value);
         let known = self.errors.get(self.first..).unwrap_or_default();
         if known.iter().any(|error| error.field == field) {
             return;
@@ -220,9 +311,19 @@ impl<'a> Report<'a> {
             id: self.id.clone(),
             resource: self.resource.clone(),
             field,
-            value: Short(&value.to_string()).to_string(),
+            value: Short(&value).to_string(),
             expected: expected.into(),
         });
+    }
+
+    /// A field and its value, in the words of the document.
+    fn named(&self, field: &str, value: impl fmt::Display) -> (String, String) {
+        #[cfg(feature = "json")]
+        if let Some(theirs) = &self.theirs {
+            let (field, known) = theirs.field(field);
+            return (field, known.unwrap_or_else(|| value.to_string()));
+        }
+        (self.field(field), value.to_string())
     }
 
     /// Checks the name of an origin.
