@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+
+mod backoff;
+mod credentials;
+mod datasource;
+mod driver;
+mod error;
+mod key;
+mod parts;
+mod publish;
+mod snapshot;
+mod source;
+mod status;
+mod tls;
+mod watch;
+
+pub use secrecy;
+
+pub use self::{
+    backoff::Backoff,
+    credentials::Secret,
+    datasource::{Datasource, WhenMissing},
+    error::{Cause, SourceError, StartError},
+    key::Key,
+    publish::{Condition, Publish, PublishError},
+    source::{Connection, Content, Document, Outcome, Payload, Reading, Source},
+    status::{DocumentStatus, State, Status},
+    tls::{Pem, Tls},
+    watch::{ThreadWatch, Watch},
+};

@@ -1,0 +1,289 @@
+//! What of a source is in force, key by key.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
+
+use sentinel_core::{Rules, Sentinel, Warning};
+
+use crate::{Document, DocumentStatus, Outcome, Payload, SourceError, WhenMissing};
+
+/// The documents of a source, and what of them is in force.
+///
+/// Each key keeps its last good rules on its own, and all of them are put in force together. What is in force is a
+/// function of the documents alone, not of the order in which they came, so that all instances agree.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    source: String,
+    max_size: usize,
+    when_missing: WhenMissing,
+    parts: BTreeMap<String, Part>,
+    /// Whether anything was ever put in force: a source that has said nothing yet takes nothing away.
+    is_in_force: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Part {
+    /// Tells one payload from another; nothing when it has to be looked at again anyway.
+    seen: Option<u64>,
+    /// What was last read as rules; nothing when the key has none.
+    latest: Option<Arc<Good>>,
+    in_force: Option<Arc<Good>>,
+    /// What is wrong with the document itself.
+    invalid: Option<Arc<SourceError>>,
+    /// What keeps the latest rules from being in force.
+    refused: Option<Arc<SourceError>>,
+}
+
+/// Rules that are valid.
+#[derive(Debug)]
+struct Good {
+    rules: Rules,
+    warnings: Arc<[Warning]>,
+}
+
+impl Part {
+    fn error(&self) -> Option<&Arc<SourceError>> {
+        self.invalid.as_ref().or(self.refused.as_ref())
+    }
+
+    fn status(&self, key: &str) -> DocumentStatus {
+        DocumentStatus {
+            key: key.to_owned(),
+            rules: self.in_force.as_ref().map_or(0, |good| good.rules.len()),
+            error: self.error().cloned(),
+            warnings: self.in_force.as_ref().map(|good| Arc::clone(&good.warnings)).unwrap_or_default(),
+        }
+    }
+}
+
+/// What came of documents.
+#[derive(Debug)]
+pub(crate) struct Applied {
+    /// Whether what is in force is another than before.
+    pub(crate) changed: bool,
+    /// What became of the documents that were given.
+    pub(crate) outcomes: Vec<Outcome>,
+    /// How many rules are in force.
+    pub(crate) rules: usize,
+    /// All documents that the source has, or that are in force.
+    pub(crate) documents: Arc<[DocumentStatus]>,
+    /// The first thing that is wrong.
+    pub(crate) error: Option<Arc<SourceError>>,
+}
+
+impl Parts {
+    pub(crate) fn new(source: String, max_size: usize, when_missing: WhenMissing) -> Self {
+        Self { source, max_size, when_missing, parts: BTreeMap::new(), is_in_force: false }
+    }
+
+    /// Puts in force what is good of these documents, which are all that the source has; of a `whole`, all or nothing.
+    pub(crate) fn apply(&mut self, sentinel: &Sentinel, documents: Vec<Document>, whole: bool) -> Applied {
+        let keys: Vec<String> = documents.iter().map(|document| document.key.clone()).collect();
+        let there: HashSet<&str> = keys.iter().map(String::as_str).collect();
+        let gone: Vec<String> = self.parts.keys().filter(|key| !there.contains(&***key)).cloned().collect();
+        for document in documents {
+            self.read(document);
+        }
+        for key in gone {
+            self.read(Document::missing(key));
+        }
+        let changed = !(whole && self.error().is_some()) && self.put_in_force(sentinel);
+        self.parts
+            .retain(|key, part| there.contains(key.as_str()) || part.in_force.is_some() || part.error().is_some());
+        let outcome = |key: String| {
+            let part = self.parts.get(&key);
+            let result = match part.and_then(Part::error) {
+                Some(error) => Err(Arc::clone(error)),
+                None => Ok(part.and_then(|part| part.in_force.as_ref()).map_or(0, |good| good.rules.len())),
+            };
+            Outcome { key, result }
+        };
+        let outcomes = keys.iter().cloned().map(outcome).collect();
+        self.applied(changed, outcomes)
+    }
+
+    /// Puts in force what a snapshot has.
+    pub(crate) fn restore(&mut self, sentinel: &Sentinel, rules: BTreeMap<String, Rules>) -> Applied {
+        for (key, rules) in rules {
+            let good = Good { rules, warnings: Arc::default() };
+            self.parts.entry(key).or_default().latest.get_or_insert_with(|| Arc::new(good));
+        }
+        let changed = self.put_in_force(sentinel);
+        self.applied(changed, Vec::new())
+    }
+
+    fn applied(&self, changed: bool, outcomes: Vec<Outcome>) -> Applied {
+        let documents: Arc<[DocumentStatus]> = self.parts.iter().map(|(key, part)| part.status(key)).collect();
+        Applied {
+            changed,
+            outcomes,
+            rules: documents.iter().map(|document| document.rules).sum(),
+            documents,
+            error: self.error(),
+        }
+    }
+
+    /// What is in force.
+    pub(crate) fn in_force(&self) -> impl Iterator<Item = (&str, &Rules)> {
+        self.parts.iter().filter_map(|(key, part)| Some((&**key, &part.in_force.as_ref()?.rules)))
+    }
+
+    /// The first thing that is wrong.
+    fn error(&self) -> Option<Arc<SourceError>> {
+        self.parts.values().find_map(Part::error).cloned()
+    }
+
+    fn read(&mut self, document: Document) {
+        let Document { key, payload } = document;
+        let (max, when_missing) = (self.max_size, self.when_missing);
+        let part = self.parts.entry(key.clone()).or_default();
+        let (bytes, encoding) = match payload {
+            Payload::Text { bytes, .. } if bytes.len() > max => {
+                let error = SourceError::TooLarge { key, size: bytes.len() as u64, max: max as u64 };
+                return part.fail(error);
+            }
+            Payload::Text { bytes, encoding } => (bytes, encoding),
+            Payload::Unusable(error) => return part.fail(error),
+            Payload::Missing if when_missing == WhenMissing::Keep => return part.fail(SourceError::Missing { key }),
+            Payload::Missing => {
+                *part = Part { in_force: part.in_force.take(), ..Part::default() };
+                return;
+            }
+        };
+        let hash = {
+            let mut hasher = DefaultHasher::new();
+            bytes.hash(&mut hasher);
+            hasher.finish()
+        };
+        if part.seen == Some(hash) {
+            return;
+        }
+        match Rules::decode(&bytes, &encoding) {
+            Ok(parsed) => {
+                part.latest = Some(Arc::new(Good { rules: parsed.rules, warnings: parsed.warnings.into() }));
+                part.invalid = None;
+            }
+            Err(error) => part.fail(SourceError::Document { key, error }),
+        }
+        part.seen = Some(hash);
+    }
+
+    /// Puts the latest rules of all keys in force, as far as they can be.
+    fn put_in_force(&mut self, sentinel: &Sentinel) -> bool {
+        let chosen = self.without_conflicts();
+        if self.is_in_force && self.parts.iter().all(|(key, part)| is_same(part.in_force.as_ref(), chosen.get(key))) {
+            return false;
+        }
+        // A source none of whose documents was ever good has nothing to say yet.
+        if !self.is_in_force && chosen.is_empty() && self.parts.values().any(|part| part.error().is_some()) {
+            return false;
+        }
+        match self.replace(sentinel, &chosen) {
+            Ok(()) => {
+                self.keep(chosen);
+                true
+            }
+            Err(_) => self.put_in_force_one_by_one(sentinel, &chosen),
+        }
+    }
+
+    /// Where the rules of all keys together are refused, those of one of them are to blame.
+    fn put_in_force_one_by_one(&mut self, sentinel: &Sentinel, chosen: &BTreeMap<String, Arc<Good>>) -> bool {
+        let mut in_force: BTreeMap<String, Arc<Good>> = self
+            .parts
+            .iter()
+            .filter(|(key, _)| chosen.contains_key(*key))
+            .filter_map(|(key, part)| Some((key.clone(), Arc::clone(part.in_force.as_ref()?))))
+            .collect();
+        for (key, good) in chosen {
+            let before = in_force.insert(key.clone(), Arc::clone(good));
+            if is_same(before.as_ref(), Some(good)) {
+                continue;
+            }
+            if let Err(error) = self.replace(sentinel, &in_force) {
+                match before {
+                    Some(before) => in_force.insert(key.clone(), before),
+                    None => in_force.remove(key),
+                };
+                if let Some(part) = self.parts.get_mut(key) {
+                    part.refused = Some(Arc::new(SourceError::Rules { key: key.clone(), error }));
+                }
+            }
+        }
+        let changed = self.parts.iter().any(|(key, part)| !is_same(part.in_force.as_ref(), in_force.get(key)));
+        // Also when nothing is left of what changed: the last attempt may have been one that was refused.
+        if changed && self.replace(sentinel, &in_force).is_ok() {
+            self.keep(in_force);
+        }
+        changed
+    }
+
+    fn replace(
+        &self,
+        sentinel: &Sentinel,
+        chosen: &BTreeMap<String, Arc<Good>>,
+    ) -> Result<(), sentinel_core::ReplaceError> {
+        let mut all = Rules::new();
+        for good in chosen.values() {
+            all.append(good.rules.clone());
+        }
+        sentinel.rules().replace(&self.source, all).map(drop)
+    }
+
+    fn keep(&mut self, chosen: BTreeMap<String, Arc<Good>>) {
+        for part in self.parts.values_mut() {
+            part.in_force = None;
+        }
+        for (key, good) in chosen {
+            self.parts.entry(key).or_default().in_force = Some(good);
+        }
+        self.is_in_force = true;
+    }
+
+    /// The latest rules of each key; where they have a name that a key before has, those in force, else none.
+    fn without_conflicts(&mut self) -> BTreeMap<String, Arc<Good>> {
+        let mut names: HashMap<(&'static str, String), String> = HashMap::new();
+        let mut chosen = BTreeMap::new();
+        for (key, part) in &mut self.parts {
+            part.refused = None;
+            let candidates = match &part.latest {
+                Some(latest) => [Some(Arc::clone(latest)), part.in_force.clone()],
+                None => [None, None],
+            };
+            for good in candidates.into_iter().flatten() {
+                let taken = good.rules.ids().find_map(|(family, id)| {
+                    let other = names.get(&(family, id.to_owned()))?;
+                    Some(SourceError::Conflict { key: key.clone(), other: other.clone(), family, id: id.to_owned() })
+                });
+                if let Some(conflict) = taken {
+                    part.refused.get_or_insert_with(|| Arc::new(conflict));
+                    continue;
+                }
+                names.extend(good.rules.ids().map(|(family, id)| ((family, id.to_owned()), key.clone())));
+                chosen.insert(key.clone(), good);
+                break;
+            }
+        }
+        chosen
+    }
+}
+
+impl Part {
+    /// Keeps what is in force.
+    fn fail(&mut self, error: SourceError) {
+        self.seen = None;
+        self.latest = self.in_force.clone();
+        self.invalid = Some(Arc::new(error));
+    }
+}
+
+fn is_same(one: Option<&Arc<Good>>, other: Option<&Arc<Good>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
+    }
+}
