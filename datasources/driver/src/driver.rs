@@ -26,6 +26,9 @@ use crate::{
 /// What is larger is read and compiled where it holds up no other task.
 const LARGE: usize = 64 << 10;
 
+/// How often to try valid rules again that cannot be in force beside those of other sources.
+const RETRY: Duration = Duration::from_secs(2);
+
 /// Keeps the rules of one source in force.
 pub(crate) struct Driver<S> {
     source: S,
@@ -36,6 +39,8 @@ pub(crate) struct Driver<S> {
     /// Locked by one at a time: the driver waits for what it has others do.
     kept: Arc<Mutex<Kept>>,
     started: bool,
+    /// Whether valid rules are not in force for what may pass without a change of the source.
+    is_refused: bool,
 }
 
 /// Where large documents are read and compiled.
@@ -56,7 +61,8 @@ struct Kept {
 
 impl<S: Source> Driver<S> {
     pub(crate) fn new(datasource: Datasource<S>, sentinel: &Sentinel, place: Place) -> Self {
-        let Datasource { source, settings } = datasource;
+        let Datasource { mut source, settings } = datasource;
+        source.limit(settings.max_size);
         let name = settings.name.clone().unwrap_or_else(|| source.name());
         let when_missing = settings.when_missing.unwrap_or_else(|| source.when_missing());
         let snapshot = settings.snapshot.clone();
@@ -73,6 +79,7 @@ impl<S: Source> Driver<S> {
             place,
             kept: Arc::new(Mutex::new(kept)),
             started: false,
+            is_refused: false,
         }
     }
 
@@ -170,9 +177,10 @@ impl<S: Source> Driver<S> {
     async fn follow(&mut self, mut connection: S::Connection) -> SourceError {
         loop {
             let read_at = Instant::now();
+            let resync = if self.is_refused { self.resync_interval.min(RETRY) } else { self.resync_interval };
             let told = tokio::select! {
                 told = connection.changed() => told,
-                () = sleep_until(read_at + self.resync_interval) => Ok(()),
+                () = sleep(resync) => Ok(()),
             };
             // What changes meanwhile is read with it.
             sleep_until(read_at + self.settings.min_interval).await;
@@ -192,8 +200,7 @@ impl<S: Source> Driver<S> {
         let reading = timeout(limit, connection.read()).await;
         let outcomes = match reading.map_err(|_| SourceError::TimedOut { doing: "reading", after: limit })?? {
             Reading::Unchanged => {
-                let error = self.status.lock().documents.iter().find_map(|document| document.error.clone());
-                self.connected(error);
+                self.again(connection.remark()).await;
                 return Ok(());
             }
             Reading::Content(content) => self.apply(content, connection.remark()).await,
@@ -223,6 +230,14 @@ impl<S: Source> Driver<S> {
         applied.outcomes
     }
 
+    /// Nothing is new, but what was refused may be taken now.
+    async fn again(&mut self, remark: Option<String>) {
+        self.status.lock().remark = remark;
+        let applied = self.work(if self.is_refused { LARGE } else { 0 }, Kept::again).await;
+        self.in_force(&applied, false);
+        self.connected(applied.error);
+    }
+
     /// Starts from the snapshot: whether there is one.
     async fn restore(&mut self) -> Result<bool, SourceError> {
         if self.settings.snapshot.is_none() {
@@ -249,7 +264,8 @@ impl<S: Source> Driver<S> {
     }
 
     /// Keeps in the status what is in force now.
-    fn in_force(&self, applied: &Applied, from_snapshot: bool) {
+    fn in_force(&mut self, applied: &Applied, from_snapshot: bool) {
+        self.is_refused = applied.is_refused;
         let mut status = self.status.lock();
         status.documents = applied.documents.clone();
         if !applied.changed {
@@ -312,13 +328,23 @@ impl<S: Source> Driver<S> {
 impl Kept {
     fn apply(&mut self, documents: Vec<Document>, whole: bool) -> Applied {
         let applied = self.parts.apply(&self.sentinel, documents, whole);
+        self.save(&applied);
+        applied
+    }
+
+    fn again(&mut self) -> Applied {
+        let applied = self.parts.again(&self.sentinel);
+        self.save(&applied);
+        applied
+    }
+
+    fn save(&self, applied: &Applied) {
         if applied.changed
             && let Some(snapshot) = &self.snapshot
             && let Err(error) = snapshot.save(self.parts.in_force())
         {
             tracing::error!(%error, "the rules are in force, but not kept on disk");
         }
-        applied
     }
 
     fn restore(&mut self) -> Result<Applied, SourceError> {

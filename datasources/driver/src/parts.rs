@@ -72,6 +72,8 @@ pub(crate) struct Applied {
     pub(crate) documents: Arc<[DocumentStatus]>,
     /// The first thing that is wrong.
     pub(crate) error: Option<Arc<SourceError>>,
+    /// Whether valid rules could not be put in force beside others.
+    pub(crate) is_refused: bool,
 }
 
 impl Parts {
@@ -90,7 +92,7 @@ impl Parts {
         for key in gone {
             self.read(Document::missing(key));
         }
-        let changed = !(whole && self.error().is_some()) && self.put_in_force(sentinel);
+        let changed = self.put_in_force(sentinel, whole);
         self.parts
             .retain(|key, part| there.contains(key.as_str()) || part.in_force.is_some() || part.error().is_some());
         let outcome = |key: String| {
@@ -111,8 +113,18 @@ impl Parts {
             let good = Good { rules, warnings: Arc::default() };
             self.parts.entry(key).or_default().latest.get_or_insert_with(|| Arc::new(good));
         }
-        let changed = self.put_in_force(sentinel);
+        let changed = self.put_in_force(sentinel, false);
         self.applied(changed, Vec::new())
+    }
+
+    /// Tries again to put in force what was refused.
+    pub(crate) fn again(&mut self, sentinel: &Sentinel) -> Applied {
+        let changed = self.is_refused() && self.put_in_force(sentinel, false);
+        self.applied(changed, Vec::new())
+    }
+
+    fn is_refused(&self) -> bool {
+        self.parts.values().any(|part| part.refused.is_some())
     }
 
     fn applied(&self, changed: bool, outcomes: Vec<Outcome>) -> Applied {
@@ -123,6 +135,7 @@ impl Parts {
             rules: documents.iter().map(|document| document.rules).sum(),
             documents,
             error: self.error(),
+            is_refused: self.is_refused(),
         }
     }
 
@@ -172,8 +185,11 @@ impl Parts {
     }
 
     /// Puts the latest rules of all keys in force, as far as they can be.
-    fn put_in_force(&mut self, sentinel: &Sentinel) -> bool {
+    fn put_in_force(&mut self, sentinel: &Sentinel, whole: bool) -> bool {
         let chosen = self.without_conflicts();
+        if whole && self.error().is_some() {
+            return false;
+        }
         if self.is_in_force && self.parts.iter().all(|(key, part)| is_same(part.in_force.as_ref(), chosen.get(key))) {
             return false;
         }
@@ -185,6 +201,12 @@ impl Parts {
             Ok(()) => {
                 self.keep(chosen);
                 true
+            }
+            Err(error) if whole => {
+                if let Some((key, part)) = self.parts.iter_mut().next() {
+                    part.refused = Some(Arc::new(SourceError::Rules { key: key.clone(), error }));
+                }
+                false
             }
             Err(_) => self.put_in_force_one_by_one(sentinel, &chosen),
         }

@@ -73,6 +73,11 @@ pub trait Source: Send + 'static {
     /// When there is no connection to be had now.
     fn connect(&mut self) -> impl Future<Output = Result<Self::Connection, SourceError>> + Send;
 
+    /// Hears the most bytes that a document may have, before the first connection: what is larger need not be read whole.
+    fn limit(&mut self, max_size: usize) {
+        let _ = max_size;
+    }
+
     /// What becomes of the rules of a key that is gone, when the user does not say.
     fn when_missing(&self) -> WhenMissing {
         WhenMissing::Keep

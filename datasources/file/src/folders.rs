@@ -7,8 +7,7 @@ use std::{
 
 use notify::{ErrorKind, Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use parking_lot::Mutex;
-
-use crate::{Watching, bell::Bell};
+use tokio::sync::Notify;
 
 /// Links followed from one to the next: as many as systems follow themselves.
 pub(crate) const MAX_LINKS: usize = 40;
@@ -30,12 +29,12 @@ impl Folders {
     }
 
     /// Asks the system to ring.
-    pub(crate) fn watched(bell: Arc<Bell>) -> Self {
+    pub(crate) fn watched(bell: Arc<Notify>) -> Self {
         let places = Arc::<Mutex<BTreeSet<PathBuf>>>::default();
         let concerning = Arc::clone(&places);
         let changed = move |event: notify::Result<Event>| {
             if event.map_or(true, |event| concerns(&event, &concerning.lock())) {
-                bell.ring();
+                bell.notify_one();
             }
         };
         match notify::recommended_watcher(changed) {
@@ -75,12 +74,9 @@ impl Folders {
         self.watched = wanted;
     }
 
-    /// How changes are noticed.
-    pub(crate) fn state(&self) -> Watching {
-        match &self.trouble {
-            None => Watching::Notified,
-            Some(reason) => Watching::Polling { reason: reason.clone() },
-        }
+    /// Why the system does not tell of every change.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
     }
 }
 
@@ -196,9 +192,9 @@ mod tests {
         let (guard, root) = folder();
         let mut folders = Folders::watched(Arc::default());
         folders.follow(&root.join("flow.yaml"));
-        assert_eq!(folders.state(), Watching::Notified);
+        assert_eq!(folders.trouble(), None);
         guard.close().unwrap();
         folders.follow(&root.join("flow.yaml"));
-        assert_eq!(folders.state(), Watching::Notified);
+        assert_eq!(folders.trouble(), None);
     }
 }

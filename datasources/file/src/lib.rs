@@ -1,19 +1,18 @@
 #![doc = include_str!("../README.md")]
 
-mod bell;
+mod connection;
 mod error;
 mod folders;
 mod read;
 mod save;
 mod settling;
 mod source;
-mod status;
-mod watch;
+
+pub use sentinel_datasource::{Datasource, SourceError, StartError, State, Status, ThreadWatch, Watch, WhenMissing};
 
 pub use self::{
-    error::FileError,
+    connection::FileConnection,
+    error::SaveError,
     save::save,
-    source::{FileSource, Loaded, WhenMissing},
-    status::{Status, Watching},
-    watch::FileWatch,
+    source::{FileSource, Loaded},
 };

@@ -2,13 +2,12 @@
 
 use std::{
     fs::{self, File, Metadata},
-    hash::{DefaultHasher, Hash as _, Hasher as _},
     io::{self, Read as _},
     path::Path,
     time::{Duration, SystemTime},
 };
 
-use crate::FileError;
+use sentinel_datasource::{Cause, SourceError};
 
 /// Attempts at reading a file that changes meanwhile.
 const ATTEMPTS: u32 = 3;
@@ -21,8 +20,6 @@ const COARSEST_TIME: Duration = Duration::from_secs(2);
 pub(crate) struct Version {
     pub(crate) bytes: Vec<u8>,
     pub(crate) stamp: Stamp,
-    /// Tells one content from another.
-    pub(crate) hash: u64,
 }
 
 /// What tells one state of a file from another without reading it.
@@ -47,6 +44,11 @@ impl Stamp {
     pub(crate) fn is_settled(&self, now: SystemTime) -> bool {
         let is_past = |time: SystemTime| now.duration_since(time).is_ok_and(|age| age > COARSEST_TIME);
         self.modified.is_some_and(is_past) && self.changed.is_some_and(is_past)
+    }
+
+    /// When the content was last written.
+    pub(crate) fn modified_since_1970(&self) -> Option<Duration> {
+        self.modified?.duration_since(SystemTime::UNIX_EPOCH).ok()
     }
 }
 
@@ -76,29 +78,37 @@ impl From<&Metadata> for Stamp {
 }
 
 /// Reads a whole file in one state.
-pub(crate) fn read(path: &Path, max: u64) -> Result<Version, FileError> {
-    let io = |error| FileError::io(path, error);
+pub(crate) fn read(path: &Path, max: u64) -> Result<Version, SourceError> {
+    let key = || path.display().to_string();
+    let io = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => SourceError::Missing { key: key() },
+        _ => SourceError::Unreadable { key: key(), cause: Cause::from(error) },
+    };
     // Looked at before it is opened: opening a pipe waits for somebody to write.
     if !fs::metadata(path).map_err(io)?.is_file() {
-        return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")));
+        return Err(SourceError::Unreadable { key: key(), cause: Cause::text("it is no regular file") });
     }
     for _ in 0..ATTEMPTS {
         let file = File::open(path).map_err(io)?;
         let stamp = Stamp::from(&file.metadata().map_err(io)?);
         if stamp.len > max {
-            return Err(FileError::TooLarge { path: path.into(), size: stamp.len, max });
+            return Err(SourceError::TooLarge { key: key(), size: stamp.len, max });
         }
         let mut bytes = Vec::with_capacity(usize::try_from(stamp.len).unwrap_or_default());
         // One byte more than the file had, to see whether it has grown.
         (&file).take(stamp.len.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
         let after = Stamp::from(&file.metadata().map_err(io)?);
         if after == stamp && bytes.len() as u64 == stamp.len {
-            let mut hasher = DefaultHasher::new();
-            bytes.hash(&mut hasher);
-            return Ok(Version { hash: hasher.finish(), bytes, stamp });
+            return Ok(Version { bytes, stamp });
         }
     }
-    Err(FileError::Unsettled { path: path.into() })
+    Err(unsettled(path))
+}
+
+/// A file that is being written may be half of what it will be.
+pub(crate) fn unsettled(path: &Path) -> SourceError {
+    let cause = Cause::text("it is not left alone long enough to be read");
+    SourceError::Unreadable { key: path.display().to_string(), cause }
 }
 
 #[cfg(test)]
@@ -142,6 +152,6 @@ mod tests {
         let path = folder.path().join("file");
         fs::write(&path, "1234").unwrap();
         assert_eq!(read(&path, 4).unwrap().bytes, b"1234");
-        assert!(matches!(read(&path, 3), Err(FileError::TooLarge { size: 4, max: 3, .. })));
+        assert!(matches!(read(&path, 3), Err(SourceError::TooLarge { size: 4, max: 3, .. })));
     }
 }

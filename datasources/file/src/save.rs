@@ -5,9 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use sentinel_core::{Format, Rules};
+use sentinel_core::{Encoding, Format, Rules};
 
-use crate::{FileError, folders::MAX_LINKS};
+use crate::{SaveError, folders::MAX_LINKS};
 
 /// Writes rules to a file, in one step: who reads it sees what was there before or all that is there now.
 ///
@@ -31,10 +31,13 @@ use crate::{FileError, folders::MAX_LINKS};
 /// assert_eq!(std::fs::read_to_string(&path)?, "flow:\n- resource: orders\n  threshold: 100\n");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn save(path: impl AsRef<Path>, rules: &Rules, format: Format) -> Result<(), FileError> {
-    let path = path.as_ref();
-    let text = rules.to_text(format).map_err(|error| FileError::Document { path: path.into(), error })?;
-    replace(path, text.as_bytes()).map_err(|error| FileError::Io { path: path.into(), error: Arc::new(error) })
+pub fn save(path: impl AsRef<Path>, rules: &Rules, format: Format) -> Result<(), SaveError> {
+    save_as(path.as_ref(), rules, &Encoding::native(format))
+}
+
+pub(crate) fn save_as(path: &Path, rules: &Rules, encoding: &Encoding) -> Result<(), SaveError> {
+    let text = rules.encode(encoding).map_err(|error| SaveError::Document { path: path.into(), error })?;
+    replace(path, text.as_bytes()).map_err(|error| SaveError::Io { path: path.into(), error: Arc::new(error) })
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {

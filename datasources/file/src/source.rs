@@ -3,11 +3,12 @@ use std::{
     time::Duration,
 };
 
-use sentinel_core::{Changes, Format, Rules, Sentinel, Warning};
+use sentinel_core::{Changes, Encoding, Format, Rules, Sentinel, Warning};
+use sentinel_datasource::{Datasource, Source, SourceError, StartError, ThreadWatch};
 
 use crate::{
-    FileError, FileWatch,
-    read::{Version, read},
+    FileConnection, SaveError,
+    read::{Version, read, unsettled},
 };
 
 /// A file with rules.
@@ -17,38 +18,28 @@ use crate::{
 /// ```no_run
 /// use std::time::Duration;
 /// use sentinel_core::Sentinel;
-/// use sentinel_file::{FileSource, WhenMissing};
+/// use sentinel_file::{Datasource, FileSource, WhenMissing};
 ///
 /// let sentinel = Sentinel::default();
-/// let source = FileSource::new("/etc/service/rules.yaml")
-///     .debounce(Duration::from_millis(200))
+/// let source = FileSource::new("/etc/service/rules.yaml").debounce(Duration::from_millis(200));
+/// source.load(&sentinel)?; // once, here and now
+///
+/// // And from now on, with what all datasources can be told.
+/// let watch = Datasource::new(source)
 ///     .when_missing(WhenMissing::Clear)
-///     .max_size(1 << 20);
-/// source.load(&sentinel)?;              // once, here and now
-/// let watch = source.watch(&sentinel)?; // and from now on
-/// # Ok::<(), sentinel_file::FileError>(())
+///     .max_size(1 << 20)
+///     .start_on_thread(&sentinel)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct FileSource {
     pub(crate) path: PathBuf,
-    format: Option<Format>,
+    pub(crate) encoding: Encoding,
     source: Option<String>,
     max_size: u64,
     pub(crate) debounce: Duration,
     pub(crate) poll_interval: Duration,
     pub(crate) poll_only: bool,
-    pub(crate) when_missing: WhenMissing,
-    pub(crate) must_load: bool,
-}
-
-/// What becomes of a file's rules when the file is gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WhenMissing {
-    /// They stay in force; the default, since a file that is gone is more often an accident than a wish.
-    #[default]
-    Keep,
-    /// They are taken out of force.
-    Clear,
 }
 
 /// What came of loading a file.
@@ -64,25 +55,33 @@ pub struct Loaded {
 }
 
 impl FileSource {
-    /// The file at a path; its extension says its format.
+    /// The file at a path; its extension says its format, and where it is none of json, yaml, yml and toml, what is in it.
     pub fn new(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        let mut encoding = Encoding::detected();
+        encoding.format = Format::from_path(&path);
         Self {
-            path: path.into(),
-            format: None,
+            path,
+            encoding,
             source: None,
             max_size: 16 << 20,
             debounce: Duration::from_millis(50),
             poll_interval: Duration::from_secs(2),
             poll_only: false,
-            when_missing: WhenMissing::default(),
-            must_load: true,
         }
     }
 
     /// The format, whatever the extension.
     #[must_use]
     pub fn format(mut self, format: Format) -> Self {
-        self.format = Some(format);
+        self.encoding.format = Some(format);
+        self
+    }
+
+    /// How the file is written, whatever the extension.
+    #[must_use]
+    pub fn encoding(mut self, encoding: Encoding) -> Self {
+        self.encoding = encoding;
         self
     }
 
@@ -93,18 +92,10 @@ impl FileSource {
         self
     }
 
-    /// The most bytes that the file may have; default 16 MiB.
-    #[must_use]
-    pub fn max_size(mut self, bytes: u64) -> Self {
-        self.max_size = bytes;
-        self
-    }
-
     /// How long the file has to be left alone before it is read; default 50 ms.
     ///
-    /// One that is not, for ten times as long and half a second, counts as [unsettled](FileError::Unsettled) until it
-    /// is: half of what is being written is never put in force, as long as the writer does not pause for so long in the
-    /// middle of it.
+    /// One that is not, for ten times as long and half a second, counts as unreadable until it is: half of what is being
+    /// written is never put in force, as long as the writer does not pause for so long in the middle of it.
     #[must_use]
     pub fn debounce(mut self, debounce: Duration) -> Self {
         self.debounce = debounce;
@@ -125,28 +116,9 @@ impl FileSource {
         self
     }
 
-    /// What becomes of the rules when the file is gone.
-    #[must_use]
-    pub fn when_missing(mut self, what: WhenMissing) -> Self {
-        self.when_missing = what;
-        self
-    }
-
-    /// Lets [`watch`](FileSource::watch) start even when the file cannot be used yet.
-    #[must_use]
-    pub fn optional(mut self) -> Self {
-        self.must_load = false;
-        self
-    }
-
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// The name under which the rules are in force.
-    pub fn name(&self) -> String {
-        self.source.clone().unwrap_or_else(|| format!("file:{}", self.path.display()))
     }
 
     /// Puts the file's rules in force, once.
@@ -154,52 +126,74 @@ impl FileSource {
     /// # Errors
     ///
     /// When the file cannot be used; then nothing changes.
-    pub fn load(&self, sentinel: &Sentinel) -> Result<Loaded, FileError> {
-        self.apply(sentinel, &self.fetch()?)
+    pub fn load(&self, sentinel: &Sentinel) -> Result<Loaded, SourceError> {
+        let version = self.fetch()?;
+        let parsed = Rules::decode(&version.bytes, &self.encoding)
+            .map_err(|error| SourceError::Document { key: self.key(), error })?;
+        let rules = parsed.rules.len();
+        let changes = sentinel
+            .rules()
+            .replace(&self.name(), parsed.rules)
+            .map_err(|error| SourceError::Rules { key: self.key(), error })?;
+        Ok(Loaded { rules, changes, warnings: parsed.warnings })
     }
 
-    /// Puts the file's rules in force, now and whenever it changes, until the watch is dropped.
+    /// Puts the file's rules in force, now and whenever it changes, until the watch is dropped: with the settings that all
+    /// datasources have by [default](Datasource).
     ///
     /// This starts one thread, and, unless only [polling](FileSource::poll_only), one more on which the system tells of
     /// changes. Both end with the watch; what was in force then stays so.
     ///
     /// # Errors
     ///
-    /// When the file cannot be used now, unless it is [optional](FileSource::optional): then nothing changes. When the
-    /// format is not known, or no thread can be started.
-    pub fn watch(self, sentinel: &Sentinel) -> Result<FileWatch, FileError> {
-        FileWatch::start(self, sentinel)
+    /// When the file cannot be used now: then nothing changes. When no thread can be started.
+    pub fn watch(self, sentinel: &Sentinel) -> Result<ThreadWatch, StartError> {
+        Datasource::new(self).start_on_thread(sentinel)
     }
 
-    /// Saves rules to the file, in one step, in its format.
+    /// Saves rules to the file, in one step, in its format; JSON where that is not known.
     ///
     /// # Errors
     ///
-    /// As [`save`](crate::save), and when the format is not known.
-    pub fn save(&self, rules: &Rules) -> Result<(), FileError> {
-        crate::save(&self.path, rules, self.known_format()?)
+    /// As [`save`](crate::save).
+    pub fn save(&self, rules: &Rules) -> Result<(), SaveError> {
+        crate::save::save_as(&self.path, rules, &self.encoding)
     }
 
     /// Reads the file.
-    pub(crate) fn fetch(&self) -> Result<Version, FileError> {
+    pub(crate) fn fetch(&self) -> Result<Version, SourceError> {
         read(&self.path, self.max_size)
     }
 
-    /// Puts what was read in force.
-    pub(crate) fn apply(&self, sentinel: &Sentinel, version: &Version) -> Result<Loaded, FileError> {
-        let path = || self.path.clone();
-        let parsed = Rules::parse(&version.bytes, self.known_format()?)
-            .map_err(|error| FileError::Document { path: path(), error })?;
-        let rules = parsed.rules.len();
-        let changes = sentinel
-            .rules()
-            .replace(&self.name(), parsed.rules)
-            .map_err(|error| FileError::Rules { path: path(), error })?;
-        Ok(Loaded { rules, changes, warnings: parsed.warnings })
+    pub(crate) fn unsettled(&self) -> SourceError {
+        unsettled(&self.path)
     }
 
-    pub(crate) fn known_format(&self) -> Result<Format, FileError> {
-        let known = self.format.or_else(|| Format::from_path(&self.path));
-        known.ok_or_else(|| FileError::UnknownFormat { path: self.path.clone() })
+    /// What the file is called among documents.
+    pub(crate) fn key(&self) -> String {
+        self.path.display().to_string()
+    }
+}
+
+/// The file is read on the thread that runs the task: where a file system may hang, as those of a network do, a thread of
+/// its own ([`FileSource::watch`]) holds up nothing else.
+impl Source for FileSource {
+    type Connection = FileConnection;
+
+    fn name(&self) -> String {
+        self.source.clone().unwrap_or_else(|| format!("file:{}", self.path.display()))
+    }
+
+    async fn connect(&mut self) -> Result<FileConnection, SourceError> {
+        Ok(FileConnection::new(self.clone()))
+    }
+
+    fn limit(&mut self, max_size: usize) {
+        self.max_size = max_size as u64;
+    }
+
+    /// Never: the file is looked at from time to time anyway.
+    fn resync_interval(&self) -> Duration {
+        Duration::from_secs(24 * 60 * 60)
     }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use sentinel_core::Sentinel;
-use sentinel_file::{FileSource, Watching};
+use sentinel_file::FileSource;
 
 use self::support::within_five_seconds;
 
@@ -41,7 +41,7 @@ fn polls() {
     let sentinel = Sentinel::default();
     let source = FileSource::new(&path).poll_interval(Duration::from_millis(20));
     let watch = source.watch(&sentinel).unwrap();
-    let Watching::Polling { reason } = watch.status().watching else { panic!("{:?}", watch.status()) };
+    let reason = watch.status().remark.unwrap_or_else(|| panic!("{:?}", watch.status()));
     assert!(reason.contains("os error 24"), "{reason}");
     drop(taken);
     fs::write(&path, "flow: [{resource: orders, threshold: 1}]").unwrap();

@@ -5,6 +5,7 @@ mod support;
 use std::{env, fs, time::Duration};
 
 use sentinel_core::{FlowRule, Rules, Sentinel};
+use sentinel_datasource::Source as _;
 use sentinel_file::FileSource;
 
 use self::support::within_five_seconds;

@@ -3,7 +3,8 @@
 use std::{fs, thread};
 
 use sentinel_core::{FlowRule, Format, Rules, Sentinel};
-use sentinel_file::{FileError, FileSource, save};
+use sentinel_datasource::Source;
+use sentinel_file::{FileSource, SaveError, save};
 
 fn rules(threshold: f64) -> Rules {
     Rules::new().flow([FlowRule::new("orders", threshold)])
@@ -17,7 +18,7 @@ fn what_was_saved_can_be_loaded_in_every_format() {
         source.save(&rules(7.0)).unwrap();
         let sentinel = Sentinel::default();
         assert_eq!(source.load(&sentinel).unwrap().rules, 1, "{name}");
-        assert_eq!(sentinel.rules().get(&source.name()), Some(rules(7.0)), "{name}");
+        assert_eq!(sentinel.rules().get(&Source::name(&source)), Some(rules(7.0)), "{name}");
     }
 }
 
@@ -36,7 +37,7 @@ fn nothing_else_is_left_in_the_folder_also_when_saving_fails() {
     assert_eq!(names, ["flow.json", "taken.json"]);
     let nowhere = folder.path().join("no/such/folder/flow.json");
     let error = save(&nowhere, &rules(1.0), Format::Json).unwrap_err();
-    assert!(matches!(error, FileError::Io { .. }), "{error}");
+    assert!(matches!(error, SaveError::Io { .. }), "{error}");
     assert!(error.to_string().starts_with(&nowhere.display().to_string()), "{error}");
 }
 
@@ -93,7 +94,7 @@ fn a_link_to_a_file_that_is_not_there_yet_stays_one_and_a_circle_is_an_error() {
     assert!(fs::read_to_string(folder.path().join("inner/real.json")).unwrap().contains("orders"));
 
     symlink("circle.json", &circle).unwrap();
-    assert!(matches!(save(&circle, &rules(1.0), Format::Json), Err(FileError::Io { .. })));
+    assert!(matches!(save(&circle, &rules(1.0), Format::Json), Err(SaveError::Io { .. })));
     assert!(fs::symlink_metadata(&circle).unwrap().is_symlink());
 }
 
@@ -105,7 +106,7 @@ fn what_is_no_file_is_not_replaced_by_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("flow.json");
     let _socket = UnixListener::bind(&path).unwrap();
-    assert!(matches!(save(&path, &rules(1.0), Format::Json), Err(FileError::Io { .. })));
+    assert!(matches!(save(&path, &rules(1.0), Format::Json), Err(SaveError::Io { .. })));
     assert!(!fs::metadata(&path).unwrap().is_file());
 }
 

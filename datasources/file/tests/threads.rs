@@ -38,13 +38,13 @@ fn a_watch_has_its_threads_and_takes_them_with_it() {
     assert_eq!(threads(), [""; 0], "loading needs none");
 
     let watch = source.clone().poll_only().watch(&sentinel).unwrap();
-    until_threads(&["sentinel-file"]);
+    until_threads(&["sentinel-rules"]);
     watch.stop();
     until_threads(&[]);
 
     let watch = source.clone().watch(&sentinel).unwrap();
     // The system cuts names to 15 characters.
-    until_threads(&["notify-rs inoti", "sentinel-file"]);
+    until_threads(&["notify-rs inoti", "sentinel-rules"]);
     drop(watch);
     until_threads(&[]);
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use sentinel_file::{FileError, FileSource, Watching, WhenMissing};
+use sentinel_file::{Datasource, FileSource, SourceError, WhenMissing};
 
 use crate::{Folder, of, rename_over, rules, until_error, until_status, within_five_seconds};
 
@@ -15,7 +15,7 @@ fn what_is_written_into_the_file_is_in_force_within_a_second() {
     let folder = Folder::new();
     let watch = folder.watched(1);
     assert_eq!(folder.threshold(), Some(1.0), "at once");
-    assert_eq!(watch.status().watching, Watching::Notified);
+    assert_eq!(watch.status().remark, None);
     for threshold in 2..6 {
         fs::write(folder.file(), rules(threshold)).unwrap();
         let took = folder.until(threshold);
@@ -44,7 +44,7 @@ fn a_file_that_is_deleted_keeps_its_rules_and_one_made_anew_is_seen() {
     for threshold in 2..5 {
         fs::remove_file(folder.file()).unwrap();
         until_status(&watch, |status| {
-            status.last_error.as_ref().is_some_and(|(_, error)| matches!(**error, FileError::Missing { .. }))
+            status.last_error.as_ref().is_some_and(|(_, error)| matches!(**error, SourceError::Missing { .. }))
         });
         assert_eq!(folder.threshold(), Some(f64::from(threshold - 1)));
         fs::write(folder.file(), rules(threshold)).unwrap();
@@ -57,11 +57,14 @@ fn a_file_that_is_deleted_keeps_its_rules_and_one_made_anew_is_seen() {
 fn rules_go_with_their_file_where_that_is_asked_for() {
     let folder = Folder::new();
     fs::write(folder.file(), "flow: [{resource: orders, threshold: 1, treshold: 1}]").unwrap();
-    let watch = folder.source().when_missing(WhenMissing::Clear).watch(&folder.sentinel).unwrap();
+    let watch =
+        Datasource::new(folder.source()).when_missing(WhenMissing::Clear).start_on_thread(&folder.sentinel).unwrap();
     for threshold in 2..4 {
         fs::remove_file(folder.file()).unwrap();
         within_five_seconds(|| folder.threshold().is_none(), || format!("{:?}", folder.threshold()));
-        until_status(&watch, |status| status.rules == 0 && status.warnings.is_empty() && status.last_error.is_some());
+        until_status(&watch, |status| {
+            status.rules == 0 && status.documents[0].warnings.is_empty() && status.is_healthy()
+        });
         fs::write(folder.file(), rules(threshold)).unwrap();
         folder.until(threshold);
     }
@@ -98,7 +101,7 @@ fn the_swap_of_links_that_kubernetes_makes_is_seen() {
     }
     until_status(&watch, |status| status.applied == 5);
     assert!(watch.status().last_error.is_none());
-    assert_eq!(watch.status().watching, Watching::Notified);
+    assert_eq!(watch.status().remark, None);
     fs::write(volume.join("..data/flow.yaml"), rules(9)).unwrap();
     folder.until(9);
 }
@@ -149,7 +152,7 @@ fn a_folder_that_is_deleted_and_made_anew_is_seen_without_polling() {
     let watch = of(&file).watch(&folder.sentinel).unwrap();
     for threshold in [2, 4, 6] {
         fs::remove_dir_all(folder.path().join("outer")).unwrap();
-        until_error(&watch, "no such file");
+        until_error(&watch, "holds nothing");
         fs::create_dir_all(&inner).unwrap();
         fs::write(&file, rules(threshold)).unwrap();
         let took = folder.until(threshold);
@@ -181,11 +184,11 @@ fn polling_alone_sees_every_change() {
     fs::write(folder.file(), rules(1)).unwrap();
     let source = folder.source().poll_only().poll_interval(Duration::from_millis(20));
     let watch = source.watch(&folder.sentinel).unwrap();
-    assert_eq!(watch.status().watching, Watching::Polling { reason: "polling was asked for".to_owned() });
+    assert_eq!(watch.status().remark.as_deref(), Some("the file is polled: polling was asked for"));
     rename_over(&folder.file(), rules(2));
     folder.until(2);
     fs::remove_file(folder.file()).unwrap();
-    until_error(&watch, "no such file");
+    until_error(&watch, "holds nothing");
     fs::write(folder.file(), rules(3)).unwrap();
     folder.until(3);
     fs::write(folder.file(), "").unwrap();
@@ -262,7 +265,7 @@ fn nothing_of_a_file_that_is_being_written_is_in_force_told_or_polled() {
             || "it counts as settled".to_owned(),
         );
         println!("given up after {written:?}");
-        assert!(matches!(&*watch.status().last_error.unwrap().1, FileError::Unsettled { .. }));
+        assert!(matches!(&*watch.status().last_error.unwrap().1, SourceError::Unreadable { .. }));
         assert_eq!((folder.threshold(), watch.status().applied), (Some(1.0), 1), "the last good rules");
         folder.until(2);
         until_status(&watch, |status| status.last_error.is_none() && status.applied == 2 && status.rules > 2);

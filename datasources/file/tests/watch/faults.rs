@@ -1,27 +1,23 @@
 //! Files that cannot be used: the last good rules stay in force, and the status says why.
 
-use std::{fs, time::Duration};
+use std::fs;
 
 use sentinel_core::InvalidDocument;
-use sentinel_file::{FileError, FileSource, FileWatch, WhenMissing};
+use sentinel_file::{Datasource, FileSource, SourceError, ThreadWatch};
 
 use crate::{Folder, rename_over, rules, until_error, until_status};
 
 /// The file becomes bad, and good again.
-fn survives(folder: &Folder, watch: &FileWatch, why: &str, spoil: impl FnOnce(), repair: impl FnOnce()) {
+fn survives(folder: &Folder, watch: &ThreadWatch, why: &str, spoil: impl FnOnce(), repair: impl FnOnce()) {
     let (threshold, before) = (folder.threshold(), watch.status());
     spoil();
     until_error(watch, why);
     let bad = watch.status();
     assert_eq!(folder.threshold(), threshold, "{why}");
-    assert_eq!(
-        (bad.rules, bad.applied, bad.last_success),
-        (before.rules, before.applied, before.last_success),
-        "{why}"
-    );
+    assert_eq!((bad.rules, bad.applied, bad.rules_since), (before.rules, before.applied, before.rules_since), "{why}");
     assert!(bad.failed > before.failed, "{why}");
     let error = bad.last_error.unwrap().1.to_string();
-    assert!(error.starts_with(&folder.file().display().to_string()), "the message names the file: {error}");
+    assert!(error.contains(&folder.file().display().to_string()), "the message names the file: {error}");
     repair();
     let next = if threshold == Some(1.0) { 2 } else { 1 };
     rename_over(&folder.file(), rules(next));
@@ -41,7 +37,7 @@ fn bad_content_keeps_the_last_good_rules() {
         (b"flow: [{resource: orders, threshold: -3}]", "threshold is -3"),
         (b"flow: \xff\xfe\x00", "utf-8"),
         (b"flow: [[[", "YAML"),
-        (b"[1, 2]", "a list"),
+        (b"[1, 2]", "an object"),
     ];
     for (content, why) in cases {
         survives(&folder, &watch, why, || rename_over(&folder.file(), content), || {});
@@ -55,7 +51,7 @@ fn every_error_of_every_rule_is_in_the_error() {
     rename_over(&folder.file(), "flow: [{resource: a, threshold: -1}, {threshold: 1}, {resource: b, threshold: x}]");
     until_error(&watch, "3 errors");
     let (_, error) = watch.status().last_error.unwrap();
-    let FileError::Document { error: InvalidDocument::Rules(rules), .. } = &*error else { panic!("{error}") };
+    let SourceError::Document { error: InvalidDocument::Rules(rules), .. } = &*error else { panic!("{error}") };
     let places: Vec<_> = rules.errors().iter().map(|error| (error.index, &*error.field)).collect();
     assert_eq!(places, [(0, "threshold"), (1, "resource"), (2, "threshold")]);
 }
@@ -132,25 +128,25 @@ fn a_pipe_in_place_of_the_file_holds_up_nobody() {
 fn a_file_that_is_too_large_is_an_error() {
     let folder = Folder::new();
     fs::write(folder.file(), rules(1)).unwrap();
-    let watch = folder.source().max_size(100).watch(&folder.sentinel).unwrap();
+    let watch = Datasource::new(folder.source()).max_size(100).start_on_thread(&folder.sentinel).unwrap();
     let large = format!("{}# {}", rules(3), "x".repeat(100));
-    survives(&folder, &watch, "it may have 100", || rename_over(&folder.file(), &large), || {});
+    survives(&folder, &watch, "it may hold 100", || rename_over(&folder.file(), &large), || {});
 }
 
 #[test]
 fn loading_what_cannot_be_used_changes_nothing() {
     let folder = Folder::new();
     fs::write(folder.file(), rules(1)).unwrap();
-    let source = folder.source().when_missing(WhenMissing::Clear).max_size(100);
+    let source = folder.source();
     source.load(&folder.sentinel).unwrap();
     fs::write(folder.file(), "flow: [").unwrap();
-    assert!(matches!(source.load(&folder.sentinel), Err(FileError::Document { .. })));
-    fs::write(folder.file(), " ".repeat(101)).unwrap();
-    assert!(matches!(source.load(&folder.sentinel), Err(FileError::TooLarge { size: 101, max: 100, .. })));
+    assert!(matches!(source.load(&folder.sentinel), Err(SourceError::Document { .. })));
+    fs::write(folder.file(), " ".repeat((16 << 20) + 1)).unwrap();
+    assert!(matches!(source.load(&folder.sentinel), Err(SourceError::TooLarge { size: 16777217, max: 16777216, .. })));
     fs::remove_file(folder.file()).unwrap();
-    assert!(matches!(source.load(&folder.sentinel), Err(FileError::Missing { .. })));
-    assert!(matches!(source.watch(&folder.sentinel), Err(FileError::Missing { .. })));
-    assert!(matches!(FileSource::new(folder.path()).load(&folder.sentinel), Err(FileError::Io { .. })));
+    assert!(matches!(source.load(&folder.sentinel), Err(SourceError::Missing { .. })));
+    assert!(source.watch(&folder.sentinel).is_err());
+    assert!(matches!(FileSource::new(folder.path()).load(&folder.sentinel), Err(SourceError::Unreadable { .. })));
     assert_eq!(folder.threshold(), Some(1.0));
 }
 
@@ -171,8 +167,7 @@ fn rules_that_are_too_large_together_are_tried_again() {
         length *= 2;
     }
     fs::write(folder.file(), pattern('a', length / 2)).unwrap();
-    let source = folder.source().optional().poll_interval(Duration::from_millis(50));
-    let watch = source.watch(&folder.sentinel).unwrap();
+    let watch = Datasource::new(folder.source()).optional().start_on_thread(&folder.sentinel).unwrap();
     until_error(&watch, "too large together");
     folder.sentinel.rules().clear("other");
     folder.until(1);
@@ -184,7 +179,7 @@ fn what_is_odd_about_the_document_is_in_the_status() {
     let folder = Folder::new();
     fs::write(folder.file(), "flow: [{resource: a, threshold: 1, treshold: 2}]\nflwo: []\n").unwrap();
     let watch = folder.source().watch(&folder.sentinel).unwrap();
-    let warnings: Vec<_> = watch.status().warnings.iter().map(ToString::to_string).collect();
+    let warnings: Vec<_> = watch.status().documents[0].warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,
         [
@@ -193,5 +188,5 @@ fn what_is_odd_about_the_document_is_in_the_status() {
         ]
     );
     rename_over(&folder.file(), rules(1));
-    until_status(&watch, |status| status.warnings.is_empty());
+    until_status(&watch, |status| status.documents[0].warnings.is_empty());
 }

@@ -7,33 +7,39 @@ use std::{
 };
 
 use sentinel_core::{Event, FlowRule, Format, Rules};
-use sentinel_file::{FileError, FileSource, Watching};
+use sentinel_file::{Datasource, FileSource, SourceError, State};
 
 use crate::{Folder, rename_over, rules, until_status, within_five_seconds};
 
 #[test]
 fn a_watch_that_needs_the_file_fails_without_it_and_an_optional_one_waits_for_it() {
     let folder = Folder::new();
-    assert!(matches!(folder.source().watch(&folder.sentinel), Err(FileError::Missing { .. })));
-    let watch = folder.source().optional().watch(&folder.sentinel).unwrap();
+    let refused = folder.source().watch(&folder.sentinel).unwrap_err();
+    assert!(matches!(*refused.error, SourceError::Missing { .. }), "{refused}");
+    let watch = Datasource::new(folder.source()).optional().start_on_thread(&folder.sentinel).unwrap();
     let status = watch.status();
-    assert!(status.last_error.is_some_and(|(_, error)| matches!(*error, FileError::Missing { .. })));
-    assert_eq!((status.applied, status.failed, status.last_success), (0, 1, None));
+    assert!(status.last_error.as_ref().is_some_and(|(_, error)| matches!(**error, SourceError::Missing { .. })));
+    assert_eq!((status.applied, status.failed, status.rules), (0, 1, 0));
     fs::write(folder.file(), rules(1)).unwrap();
     folder.until(1);
 }
 
 #[test]
-fn an_extension_that_says_nothing_is_an_error_unless_the_format_is_given() {
+fn where_the_extension_says_nothing_the_file_itself_does() {
     let folder = Folder::new();
     let file = folder.path().join("rules.conf");
     fs::write(&file, rules(1)).unwrap();
-    let source = FileSource::new(&file).source_name("file").optional();
-    assert!(matches!(source.load(&folder.sentinel), Err(FileError::UnknownFormat { .. })));
-    assert!(matches!(source.save(&Rules::new()), Err(FileError::UnknownFormat { .. })));
-    assert!(matches!(source.clone().watch(&folder.sentinel), Err(FileError::UnknownFormat { .. })));
-    source.format(Format::Yaml).load(&folder.sentinel).unwrap();
-    assert_eq!(folder.threshold(), Some(1.0));
+    let source = FileSource::new(&file).source_name("file");
+    for format in [Format::Yaml, Format::Json, Format::Toml] {
+        source.clone().format(format).save(&Rules::new().flow([FlowRule::new("orders", 3.0)])).unwrap();
+        source.load(&folder.sentinel).unwrap();
+        assert_eq!(folder.threshold(), Some(3.0), "{format}");
+        fs::write(&file, rules(1)).unwrap();
+        source.load(&folder.sentinel).unwrap();
+        assert_eq!(folder.threshold(), Some(1.0));
+    }
+    let refused = source.format(Format::Json).load(&folder.sentinel).unwrap_err();
+    assert!(refused.to_string().contains("the document is not JSON"), "{refused}");
 }
 
 #[test]
@@ -46,7 +52,7 @@ fn stopping_is_prompt_and_twice_is_fine() {
     println!("stopped after {took:?}");
     assert!(took < Duration::from_secs(1), "{took:?}");
     watch.stop();
-    assert_eq!(watch.status().watching, Watching::Ended);
+    assert_eq!(watch.status().state, State::Ended);
     assert_eq!(watch.status().rules, 1);
 
     fs::write(folder.file(), rules(2)).unwrap();
@@ -77,7 +83,7 @@ fn many_may_stop_at_once() {
             scope.spawn(|| watch.stop());
         }
     });
-    assert_eq!(watch.status().watching, Watching::Ended);
+    assert_eq!(watch.status().state, State::Ended);
 }
 
 #[test]
@@ -112,7 +118,7 @@ fn a_listener_that_panics_does_not_end_the_watch() {
     folder.until(2);
     rename_over(&folder.file(), rules(3));
     folder.until(3);
-    assert_ne!(watch.status().watching, Watching::Ended);
+    assert_ne!(watch.status().state, State::Ended);
 }
 
 #[test]

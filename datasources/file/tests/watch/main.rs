@@ -13,7 +13,7 @@ use std::{
 };
 
 use sentinel_core::Sentinel;
-use sentinel_file::{FileSource, FileWatch, Status};
+use sentinel_file::{FileSource, Status, ThreadWatch};
 use tempfile::TempDir;
 
 use self::support::within_five_seconds;
@@ -42,7 +42,7 @@ impl Folder {
     }
 
     /// A watch of the file with this threshold.
-    fn watched(&self, threshold: u32) -> FileWatch {
+    fn watched(&self, threshold: u32) -> ThreadWatch {
         fs::write(self.file(), rules(threshold)).unwrap();
         self.source().watch(&self.sentinel).unwrap()
     }
@@ -63,12 +63,12 @@ fn of(file: &Path) -> FileSource {
     FileSource::new(file).source_name("file").poll_interval(Duration::from_secs(60))
 }
 
-fn until_status(watch: &FileWatch, come: impl Fn(&Status) -> bool) {
+fn until_status(watch: &ThreadWatch, come: impl Fn(&Status) -> bool) {
     within_five_seconds(|| come(&watch.status()), || format!("{:?}", watch.status()));
 }
 
 /// Waits until the file cannot be used for a reason whose words contain this.
-fn until_error(watch: &FileWatch, why: &str) {
+fn until_error(watch: &ThreadWatch, why: &str) {
     until_status(watch, |status| status.last_error.as_ref().is_some_and(|(_, error)| error.to_string().contains(why)));
 }
 

@@ -27,7 +27,7 @@ use std::{
 use clap::Parser as _;
 use sentinel_core::{Sentinel, TscClock};
 use sentinel_examples::record::Record;
-use sentinel_file::{FileSource, FileWatch};
+use sentinel_file::{FileSource, ThreadWatch};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -154,7 +154,7 @@ struct Scene<'a> {
     sentinel: &'a Sentinel,
     history: &'a History,
     rules: &'a RuleFile,
-    watch: &'a FileWatch,
+    watch: &'a ThreadWatch,
     address: SocketAddr,
 }
 
