@@ -31,7 +31,7 @@ pub use self::{
 pub(crate) use self::{
     document::{Read, read_family, write_family},
     fields::{Fields, Names, Writer},
-    wire::{Form, Found, GATEWAY, Outgoing, own},
+    wire::{Form, Found, GATEWAY, Outgoing, own, read_cluster},
 };
 pub use self::{
     format::Format,

@@ -1,5 +1,7 @@
 //! Authority rules: who may call a resource at all.
 
+#[cfg(feature = "json")]
+mod java;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -74,6 +76,8 @@ impl Sealed for Authority {}
 
 impl Family for Authority {
     const NAME: &'static str = "authority";
+    #[cfg(feature = "json")]
+    const FORMS: &'static [crate::rules::Form] = &[java::FORM, crate::rules::own::<Self>(crate::Dialect::Kubernetes)];
     type Params = AuthorityParams;
 }
 

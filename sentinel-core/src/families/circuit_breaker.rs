@@ -2,6 +2,10 @@
 
 mod breaker;
 mod circuit;
+#[cfg(feature = "json")]
+mod go;
+#[cfg(feature = "json")]
+mod java;
 mod machine;
 #[cfg(all(test, loom))]
 mod models;
@@ -137,6 +141,8 @@ impl Sealed for CircuitBreaker {}
 
 impl Family for CircuitBreaker {
     const NAME: &'static str = "circuitBreaker";
+    #[cfg(feature = "json")]
+    const FORMS: &'static [crate::rules::Form] = &[java::FORM, go::GO, go::KUBERNETES];
     type Params = BreakerParams;
 }
 

@@ -3,6 +3,10 @@
 //! A rule combines where its threshold comes from (given, rising while the resource warms up, or following the memory in
 //! use) with how it spreads calls (refuse what is too much, or space calls evenly and let them wait).
 
+#[cfg(feature = "json")]
+mod go;
+#[cfg(feature = "json")]
+mod java;
 mod limit;
 mod rule;
 #[cfg(test)]
@@ -92,6 +96,8 @@ impl Sealed for Flow {}
 
 impl Family for Flow {
     const NAME: &'static str = "flow";
+    #[cfg(feature = "json")]
+    const FORMS: &'static [crate::rules::Form] = &[java::FORM, go::GO, go::KUBERNETES];
     type Params = FlowParams;
 }
 

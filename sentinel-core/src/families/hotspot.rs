@@ -2,6 +2,10 @@
 
 #[cfg(feature = "frequency-cache")]
 mod frequent;
+#[cfg(feature = "json")]
+mod go;
+#[cfg(feature = "json")]
+mod java;
 mod known;
 mod limits;
 mod meter;
@@ -152,6 +156,8 @@ impl Sealed for Hotspot {}
 
 impl Family for Hotspot {
     const NAME: &'static str = "hotspot";
+    #[cfg(feature = "json")]
+    const FORMS: &'static [crate::rules::Form] = &[java::FORM, go::GO, go::KUBERNETES];
     type Params = HotspotParams;
 }
 

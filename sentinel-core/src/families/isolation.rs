@@ -1,6 +1,8 @@
 //! Isolation rules: how many calls are in flight at a time.
 
 mod adaptive;
+#[cfg(feature = "json")]
+mod go;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -140,6 +142,8 @@ impl Sealed for Isolation {}
 
 impl Family for Isolation {
     const NAME: &'static str = "isolation";
+    #[cfg(feature = "json")]
+    const FORMS: &'static [crate::rules::Form] = &[go::GO, go::KUBERNETES];
     type Params = IsolationParams;
 }
 

@@ -38,7 +38,13 @@ impl OriginSelector {
 
     #[cfg(feature = "json")]
     pub(crate) fn read(fields: &mut crate::rules::Fields<'_>) -> Self {
-        match fields.string("origin") {
+        Self::called(fields.string("origin"))
+    }
+
+    /// What documents call so; nothing stands for everybody.
+    #[cfg(feature = "json")]
+    pub(crate) fn called(name: Option<String>) -> Self {
+        match name {
             None => Self::Any,
             Some(name) if name == ANY => Self::Any,
             Some(name) if name == OTHER => Self::Other,
@@ -46,12 +52,20 @@ impl OriginSelector {
         }
     }
 
+    /// What documents call it.
+    #[cfg(feature = "json")]
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Any => ANY,
+            Self::Named(name) => name,
+            Self::Other => OTHER,
+        }
+    }
+
     #[cfg(feature = "json")]
     pub(crate) fn write(&self, out: &mut crate::rules::Writer) {
-        match self {
-            Self::Any => {}
-            Self::Named(name) => out.field("origin", name.as_str()),
-            Self::Other => out.field("origin", OTHER),
+        if *self != Self::Any {
+            out.field("origin", self.name());
         }
     }
 }

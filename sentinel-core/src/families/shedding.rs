@@ -85,6 +85,8 @@ impl Sealed for Shedding {}
 
 impl Family for Shedding {
     const NAME: &'static str = "shedding";
+    #[cfg(feature = "json")]
+    const FORMS: &'static [crate::rules::Form] = &[crate::rules::own::<Self>(crate::Dialect::Kubernetes)];
     const DIRECTION: Option<Direction> = Some(Direction::Outbound);
     type Params = SheddingParams;
 }

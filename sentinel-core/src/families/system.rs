@@ -1,5 +1,9 @@
 //! System rules: how much of all inbound traffic together the machine can bear.
 
+#[cfg(feature = "json")]
+mod go;
+#[cfg(feature = "json")]
+mod java;
 mod law;
 mod measured;
 mod rule;
@@ -117,6 +121,8 @@ impl Sealed for System {}
 
 impl Family for System {
     const NAME: &'static str = "system";
+    #[cfg(feature = "json")]
+    const FORMS: &'static [crate::rules::Form] = &[java::FORM, go::GO, go::KUBERNETES];
     const IS_GLOBAL: bool = true;
     const DIRECTION: Option<Direction> = Some(Direction::Inbound);
     type Params = SystemParams;

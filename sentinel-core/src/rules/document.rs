@@ -136,7 +136,7 @@ pub(crate) fn write_family<F: Family>(rules: &[Rule<F>], out: &mut Map<String, V
 
 /// Writes a rule.
 pub(super) fn write_rule<F: Family>(rule: &Rule<F>) -> Value {
-    let mut fields = Writer::default();
+    let mut fields = Writer::new(Dialect::Native);
     if let Some(id) = &rule.id {
         fields.field("id", id.as_str());
     }

@@ -14,6 +14,9 @@ use crate::families::Family;
 /// objects in a list are written as `items[].threshold`.
 pub(crate) type Names = &'static [(&'static str, &'static str)];
 
+/// What a resource of Kubernetes has in place of 1, where it has whole numbers for fractions.
+const HUNDREDTHS: f64 = 100.0;
+
 /// What the value of a field is called that is not there.
 pub(crate) const MISSING: &str = "missing";
 
@@ -182,9 +185,42 @@ impl<'a> Fields<'a> {
 
     /// A number from 0 that stands for as many whole ones as are in it, at most 4,294,967,295.
     pub(crate) fn whole_part(&mut self, name: &'static str) -> Option<u32> {
+        self.rounded(name, f64::floor)
+    }
+
+    /// A number from 0 that stands for the next whole one, at most 4,294,967,295.
+    pub(crate) fn rounded_up(&mut self, name: &'static str) -> Option<u32> {
+        self.rounded(name, f64::ceil)
+    }
+
+    fn rounded(&mut self, name: &'static str, round: fn(f64) -> f64) -> Option<u32> {
         let value = self.get(name)?;
         let number = value.as_f64().filter(|number| (0.0..=f64::from(u32::MAX)).contains(number));
-        self.typed(name, value, number.map(|number| number as u32), "it is a number from 0 to 4294967295")
+        self.typed(name, value, number.map(|number| round(number) as u32), "it is a number from 0 to 4294967295")
+    }
+
+    /// A number, which in resources of Kubernetes is a whole one.
+    pub(crate) fn amount(&mut self, name: &'static str) -> Option<f64> {
+        match self.dialect() {
+            Dialect::Kubernetes => self.unsigned(name).map(|number| number as f64),
+            _ => self.number(name),
+        }
+    }
+
+    /// A number, which in resources of Kubernetes is written in hundredths.
+    pub(crate) fn scaled(&mut self, name: &'static str) -> Option<f64> {
+        let amount = self.amount(name)?;
+        Some(if self.dialect() == Dialect::Kubernetes { amount / HUNDREDTHS } else { amount })
+    }
+
+    /// A duration in whole milliseconds, at most 49 days.
+    pub(crate) fn whole_millis(&mut self, name: &'static str) -> Option<Duration> {
+        self.small(name).map(|millis| Duration::from_millis(millis.into()))
+    }
+
+    /// A duration in whole seconds.
+    pub(crate) fn whole_seconds(&mut self, name: &'static str) -> Option<Duration> {
+        self.small(name).map(|seconds| Duration::from_secs(seconds.into()))
     }
 
     /// A list of texts; one text stands for the parts between its commas.
@@ -239,14 +275,12 @@ impl<'a> Fields<'a> {
             Value::String(given) => dialect.has_words() && given == word,
             _ => false,
         });
-        let shown: Vec<String> = codes
-            .iter()
-            .map(
-                |(number, word, _)| {
-                    if dialect.has_numbers() { format!("{number} ({word})") } else { (*word).to_owned() }
-                },
-            )
-            .collect();
+        let show = |(number, word, _): &(i32, &str, T)| match dialect.has_numbers() {
+            true => format!("{number} ({word})"),
+            false => (*word).to_owned(),
+        };
+        let mut shown: Vec<String> = codes.iter().map(show).collect();
+        shown.dedup();
         self.typed(name, value, chosen.map(|(_, _, chosen)| *chosen), format!("it is one of {}", shown.join(", ")))
     }
 
@@ -315,13 +349,51 @@ pub(crate) fn suggest(word: &str, known: &[&'static str]) -> Option<&'static str
 }
 
 /// Writes the fields of one rule.
-#[derive(Debug, Default)]
-pub struct Writer(Map<String, Value>);
+#[derive(Debug)]
+pub struct Writer {
+    dialect: Dialect,
+    map: Map<String, Value>,
+}
 
 impl Writer {
+    pub(crate) fn new(dialect: Dialect) -> Self {
+        Self { dialect, map: Map::new() }
+    }
+
+    /// The dialect of the document.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Writes one of a few things, by its number or by its name.
+    pub(crate) fn code<T: Copy + PartialEq>(
+        &mut self,
+        name: &'static str,
+        codes: &[(i32, &'static str, T)],
+        chosen: T,
+    ) {
+        let Some((number, word, _)) = codes.iter().find(|(_, _, code)| *code == chosen) else { return };
+        if self.dialect.has_numbers() {
+            self.field(name, *number);
+        } else {
+            self.field(name, *word);
+        }
+    }
+
+    /// Writes a number, in resources of Kubernetes in hundredths.
+    pub(crate) fn scaled(&mut self, name: &'static str, value: f64) {
+        let hundredths = (value * HUNDREDTHS).round();
+        match self.dialect {
+            // What is no number of hundredths stays what it is, which such a resource cannot have.
+            Dialect::Kubernetes if hundredths / HUNDREDTHS == value => self.number(name, hundredths),
+            Dialect::Kubernetes => self.number(name, value * HUNDREDTHS),
+            _ => self.number(name, value),
+        }
+    }
+
     /// Writes a field.
     pub(crate) fn field(&mut self, name: &'static str, value: impl Into<Value>) {
-        self.0.insert(name.to_owned(), value.into());
+        self.map.insert(name.to_owned(), value.into());
     }
 
     /// Writes whether a rule is in force, and whether it only watches, where it is not as always.
@@ -356,7 +428,7 @@ impl Writer {
     /// Writes a list of objects.
     pub(crate) fn objects<T>(&mut self, name: &'static str, objects: &[T], write: impl Fn(&T, &mut Self)) {
         let write = |object| {
-            let mut fields = Self::default();
+            let mut fields = Self::new(self.dialect);
             write(object, &mut fields);
             fields.finish()
         };
@@ -364,6 +436,6 @@ impl Writer {
     }
 
     pub(crate) fn finish(self) -> Value {
-        Value::Object(self.0)
+        Value::Object(self.map)
     }
 }

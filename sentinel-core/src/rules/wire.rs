@@ -8,6 +8,7 @@
 mod detect;
 mod form;
 mod gateway;
+mod java;
 
 use serde_json::{Map, Value};
 
@@ -15,6 +16,7 @@ use self::detect::Detected;
 pub(crate) use self::{
     form::{Form, Found, Outgoing, own},
     gateway::GATEWAY,
+    java::read_cluster,
 };
 use super::{Format, InvalidDocument, InvalidRules, Parsed, document::read_all};
 use crate::families::{Rules, forms};
@@ -253,13 +255,16 @@ impl Rules {
     }
 }
 
+fn unknown_family(dialect: Dialect, family: &str) -> InvalidDocument {
+    let known = forms().filter(|form| form.dialect == dialect && !form.families.is_empty()).map(Form::name).collect();
+    InvalidDocument::UnknownFamily { dialect, family: family.to_owned(), known }
+}
+
 /// The forms of a dialect for the rules of a family, by any of its names.
 fn forms_called(dialect: Dialect, family: &str) -> Result<Vec<&'static Form>, InvalidDocument> {
-    let of_dialect = forms().filter(|form| form.dialect == dialect);
-    let found: Vec<_> = of_dialect.clone().filter(|form| form.is_called(family)).collect();
+    let found: Vec<_> = forms().filter(|form| form.dialect == dialect && form.is_called(family)).collect();
     if found.is_empty() {
-        let known = of_dialect.map(|form| form.names[0]).collect();
-        return Err(InvalidDocument::UnknownFamily { dialect, family: family.to_owned(), known });
+        return Err(unknown_family(dialect, family));
     }
     Ok(found)
 }

@@ -17,8 +17,8 @@ const MAX_GROWTH: f64 = 1_000.0;
 const MAX_PROBES: u32 = 1_000;
 
 const DEFAULT_MIN_REQUESTS: u32 = 5;
-const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
-const DEFAULT_BUCKETS: u32 = 10;
+pub(super) const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const DEFAULT_BUCKETS: u32 = 10;
 const DEFAULT_RETRY: Duration = Duration::from_secs(10);
 const DEFAULT_MAX_RETRY: Duration = Duration::from_secs(10 * 60);
 
@@ -147,7 +147,7 @@ impl BreakerParams {
         Self::new(BreakerStrategy::ErrorCount, errors.into())
     }
 
-    fn new(strategy: BreakerStrategy, threshold: f64) -> Self {
+    pub(super) fn new(strategy: BreakerStrategy, threshold: f64) -> Self {
         Self {
             strategy,
             threshold,

@@ -18,11 +18,11 @@ const MAX_COLD_FACTOR: f64 = 1_000.0;
 const MAX_BUCKETS: u32 = 100;
 const MAX_RELATED: usize = 512;
 
-const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 #[cfg(feature = "json")]
-const DEFAULT_QUEUEING_TIME: Duration = Duration::from_millis(500);
-const DEFAULT_PERIOD: Duration = Duration::from_secs(10);
-const DEFAULT_COLD_FACTOR: f64 = 3.0;
+pub(super) const DEFAULT_QUEUEING_TIME: Duration = Duration::from_millis(500);
+pub(super) const DEFAULT_PERIOD: Duration = Duration::from_secs(10);
+pub(super) const DEFAULT_COLD_FACTOR: f64 = 3.0;
 const DEFAULT_BUCKETS: u32 = 2;
 
 /// A rule on how many calls a resource admits per interval.
@@ -284,18 +284,14 @@ impl FlowParams {
                 );
             }
             if !(low > high && low <= MAX_THRESHOLD) {
-                let expected = "with little memory used more passes than with much: it is above highMemoryThreshold and at most 4294967295";
+                let expected = "with little memory used more passes than with much: it is above the other threshold and at most 4294967295";
                 report.invalid("lowMemoryThreshold", low, expected);
             }
             if bounds.low_water_mark == 0 {
                 report.invalid("lowMemoryWaterMarkBytes", 0, "a mark is above 0 bytes");
             }
             if bounds.high_water_mark <= bounds.low_water_mark {
-                report.invalid(
-                    "highMemoryWaterMarkBytes",
-                    bounds.high_water_mark,
-                    "it is above lowMemoryWaterMarkBytes",
-                );
+                report.invalid("highMemoryWaterMarkBytes", bounds.high_water_mark, "it is above the low water mark");
             }
             if !self.threshold.is_finite() {
                 report.invalid("threshold", self.threshold, "a threshold is a number, even where it means nothing");

@@ -11,7 +11,7 @@ use crate::{
 
 const MAX_COUNT: f64 = u32::MAX as f64;
 const MAX_LOAD: f64 = 1e6;
-const MAX_RESPONSE_TIME: Duration = Duration::from_secs(60 * 60);
+pub(super) const MAX_RESPONSE_TIME: Duration = Duration::from_secs(60 * 60);
 const DEFAULT_INITIAL: u32 = 64;
 
 /// A rule on all inbound traffic of an instance together.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{Dialect, Encoding, Form, forms_called};
+use super::{Dialect, Encoding, Form, forms_called, unknown_family};
 use crate::{
     families::forms,
     rules::{
@@ -32,20 +32,23 @@ impl Detected {
         let dialect = encoding.dialect.or_else(|| is_resource(&tree).then_some(Dialect::Kubernetes));
         match (dialect, tree) {
             (_, Value::Null) => Err(InvalidDocument::Empty),
-            (None, tree @ Value::Object(_)) => Ok(Self::Document(tree)),
             (Some(Dialect::Native), tree) if family.is_none() => Ok(Self::Document(tree)),
-            (Some(Dialect::Kubernetes), Value::Object(mut object)) => {
-                let of_kind = object.get("kind").and_then(Value::as_str).and_then(family_of);
-                let rules = match object.remove("spec") {
-                    Some(Value::Object(mut spec)) => spec.remove("rules"),
-                    Some(other) => Some(other),
-                    None => object.remove("rules"),
-                };
-                // Nothing as well: a document that was cut off there would clear all rules.
-                Self::list(Dialect::Kubernetes.into(), rules.unwrap_or_default(), family.or(of_kind))
-            }
+            (None, tree) if !tree.is_array() => Ok(Self::Document(tree)),
+            (Some(Dialect::Kubernetes), Value::Object(object)) => Self::resource(object, family),
             (dialect, tree) => Self::list(dialect, tree, family),
         }
+    }
+
+    fn resource(mut object: Map<String, Value>, family: Option<&str>) -> Result<Self, InvalidDocument> {
+        let of_kind = object.get("kind").and_then(Value::as_str).map(family_of).transpose()?;
+        let rules = match object.remove("spec") {
+            Some(Value::Object(mut spec)) => spec.remove("rules"),
+            Some(other) => Some(other),
+            None => object.remove("rules"),
+        };
+        // Nothing is no list: a document that was cut off there would clear all rules.
+        let rules = rules.ok_or_else(|| InvalidDocument::List { found: "an object without rules".to_owned() })?;
+        Self::list(Some(Dialect::Kubernetes), rules, family.or(of_kind))
     }
 
     fn list(dialect: Option<Dialect>, tree: Value, family: Option<&str>) -> Result<Self, InvalidDocument> {
@@ -62,11 +65,11 @@ fn is_resource(tree: &Value) -> bool {
 }
 
 /// The family of the rules in a custom resource of this kind.
-fn family_of(kind: &str) -> Option<&'static str> {
-    let name = kind.strip_suffix("Rules")?;
-    forms()
-        .filter(|form| form.dialect == Dialect::Kubernetes)
-        .find_map(|form| form.names.iter().find(|known| known.eq_ignore_ascii_case(name)).map(|_| form.name()))
+fn family_of(kind: &str) -> Result<&'static str, InvalidDocument> {
+    let name = kind.strip_suffix("Rules").unwrap_or_default();
+    let mut of_dialect = forms().filter(|form| form.dialect == Dialect::Kubernetes);
+    let form = of_dialect.find(|form| form.name().eq_ignore_ascii_case(name));
+    form.map(Form::name).ok_or_else(|| unknown_family(Dialect::Kubernetes, kind))
 }
 
 /// What a list of rules may be.

@@ -1,16 +1,17 @@
 //! How the rules of one kind are read from objects, and written as objects.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashSet, slice};
 
 use serde_json::{Map, Value};
 
 use super::Dialect;
 use crate::{
-    families::{Family, InRules, Params as _, Rules},
+    families::{Family, InRules, Rules},
     rules::{
         Fields, InvalidDocument, InvalidRule, InvalidRules, Report, Rule, Selector, Writer,
         document::{Read, kind, read_rule, write_rule},
         fields::{Names, Place},
+        invalid::Quoted,
         pattern,
     },
 };
@@ -105,10 +106,16 @@ impl Form {
         let report = Report::new(errors, self.name(), index, text("id"), resource.clone());
         let place = Place { family: self.name(), index, resource, dialect: self.dialect };
         let mut fields = Fields::new(&map, report, warnings, place);
+        if self.dialect == Dialect::Java {
+            fields.skip(OF_ENTITIES);
+        }
         (self.read)(&mut fields, &mut Found { form: self, rules, ids });
         fields.finish();
     }
 }
+
+/// What the dashboard keeps about a rule beside what it says.
+const OF_ENTITIES: &[&str] = &["app", "gmtCreate", "gmtModified", "ip", "port"];
 
 /// The rule itself, where the dashboard has published what it keeps about it, with the rule inside.
 fn within_entity(entity: &Map<String, Value>) -> Cow<'_, Map<String, Value>> {
@@ -122,7 +129,7 @@ fn within_entity(entity: &Map<String, Value>) -> Cow<'_, Map<String, Value>> {
 
 /// The rules of a document as they are found.
 #[derive(Debug)]
-pub struct Found<'a> {
+pub(crate) struct Found<'a> {
     form: &'a Form,
     rules: &'a mut Rules,
     ids: &'a mut HashSet<String>,
@@ -135,7 +142,7 @@ impl Found<'_> {
         self.add_called::<F>(id, fields, params, names);
     }
 
-    /// Adds a rule of this name.
+    /// Adds a rule of this name, unless another one has it already.
     pub(crate) fn add_called<F: InRules>(
         &mut self,
         id: Option<String>,
@@ -147,28 +154,25 @@ impl Found<'_> {
         let extended = self.form.dialect == Dialect::Kubernetes;
         let mut flag = |name| if extended { fields.boolean(name) } else { None };
         let (enabled, dry_run) = (flag("enabled").unwrap_or(true), flag("dryRun").unwrap_or(false));
-        let rule = Rule { id, resource, enabled, dry_run, params };
+        let is_taken = id.as_ref().is_some_and(|id| !self.ids.insert(id.clone()));
+        if is_taken {
+            fields.differs("id", "is the name of another rule already: this one has none");
+        }
+        let rule = Rule { id: id.filter(|_| !is_taken), resource, enabled, dry_run, params };
         fields.check(&rule, names);
         F::of_mut(self.rules).push(rule);
     }
 
-    /// The name of a rule, unless another rule has it.
-    pub(crate) fn id(&mut self, fields: &mut Fields<'_>) -> Option<String> {
-        let id = match self.form.dialect {
-            Dialect::Java => fields
-                .one_of("id", "it is a whole number", |value| match value {
-                    Value::String(text) => text.parse::<i64>().ok(),
-                    value => value.as_i64(),
-                })?
-                .to_string(),
-            _ => fields.text("id")?,
-        };
-        if self.ids.contains(&id) {
-            fields.differs("id", "is the name of another rule: this one is without");
-            return None;
+    /// The name of a rule, if it has one.
+    pub(crate) fn id(&self, fields: &mut Fields<'_>) -> Option<String> {
+        if self.form.dialect != Dialect::Java {
+            return fields.text("id");
         }
-        self.ids.insert(id.clone());
-        Some(id)
+        let number = fields.one_of("id", "it is a whole number", |value| match value {
+            Value::String(text) => text.parse::<i64>().ok(),
+            value => value.as_i64(),
+        });
+        number.map(|number| number.to_string())
     }
 
     fn resource(&self, fields: &mut Fields<'_>) -> Selector {
@@ -198,15 +202,16 @@ fn whole(part: &str) -> String {
 
 /// Rules as objects of a dialect.
 #[derive(Debug)]
-pub struct Outgoing<'a> {
+pub(crate) struct Outgoing<'a> {
     form: &'a Form,
+    ids: HashSet<String>,
     list: Vec<Value>,
     errors: Vec<InvalidRule>,
 }
 
 impl<'a> Outgoing<'a> {
     pub(super) fn new(form: &'a Form) -> Self {
-        Self { form, list: Vec::new(), errors: Vec::new() }
+        Self { form, ids: HashSet::new(), list: Vec::new(), errors: Vec::new() }
     }
 
     pub(super) fn finish(self) -> Result<Vec<Value>, InvalidDocument> {
@@ -216,7 +221,7 @@ impl<'a> Outgoing<'a> {
     /// Writes the rules of a family one by one.
     pub(crate) fn rules<F: InRules>(&mut self, rules: &Rules, write: impl Fn(&F::Params, &mut Writer)) {
         for (index, rule) in F::of(rules).iter().enumerate() {
-            let mut fields = Writer::default();
+            let mut fields = Writer::new(self.form.dialect);
             self.write_id(rule.id.as_deref(), &mut fields);
             if !F::IS_GLOBAL {
                 self.write_resource(&rule.resource, &mut fields);
@@ -252,9 +257,14 @@ impl<'a> Outgoing<'a> {
 
     /// Takes over a rule in the form of the dialect, if it says all that the rule does.
     fn object<F: InRules>(&mut self, rule: &Rule<F>, index: usize, object: Value) {
-        let read = self.form.read_all(std::slice::from_ref(&object));
+        let read = self.form.read_all(slice::from_ref(&object));
         let resource = rule.resource.as_str().to_owned();
         let mut report = Report::new(&mut self.errors, F::NAME, index, rule.id.clone(), resource);
+        if let Some(id) = &rule.id
+            && !self.ids.insert(id.clone())
+        {
+            report.invalid("id", Quoted(id), "another rule of the document has this name");
+        }
         if let [error, ..] = &*read.errors {
             report.invalid(&error.field, &error.value, error.expected.as_str());
         } else if let [warning, ..] = &*read.warnings {
@@ -264,7 +274,7 @@ impl<'a> Outgoing<'a> {
                 value,
                 format!("in documents of {} it means something else", self.form.dialect.name()),
             );
-        } else if F::of(&read.rules) != [rule.clone()] {
+        } else if F::of(&read.rules) != slice::from_ref(rule) {
             differences(rule, F::of(&read.rules).first(), &mut report, self.form.dialect);
         }
         self.list.push(object);

@@ -2,23 +2,11 @@
 
 use super::{Dialect, Form};
 
-/// All that such a rule, or a group of paths, may say.
-const FIELDS: &[&str] = &[
-    "apiName",
-    "burst",
-    "controlBehavior",
-    "count",
-    "grade",
-    "id",
-    "interval",
-    "intervalSec",
-    "intervalUnit",
-    "maxQueueingTimeoutMs",
-    "paramItem",
-    "predicateItems",
-    "resource",
-    "resourceMode",
-];
+/// What no other rule says.
+const TELLING: &[&str] =
+    &["apiName", "intervalSec", "maxQueueingTimeoutMs", "paramItem", "predicateItems", "resourceMode"];
+/// What other rules say, too.
+const SHARED: &[&str] = &["burst", "controlBehavior", "count", "grade", "id", "resource"];
 
 /// The form of these rules, so that they are known where they come from, and not taken for others.
 pub(crate) const GATEWAY: Form = Form {
@@ -28,9 +16,10 @@ pub(crate) const GATEWAY: Form = Form {
     patterns: false,
     defaults: false,
     read: |fields, _| {
-        fields.skip(FIELDS);
-        let name = if fields.has("apiName") { "apiName" } else { "resource" };
-        fields.refuse(name, "rules about gateways have no counterpart here: attributes of requests have hotspot rules");
+        fields.skip(TELLING);
+        fields.skip(SHARED);
+        let name = TELLING.iter().find(|name| fields.has(name)).unwrap_or(&"resourceMode");
+        fields.refuse(name, "rules about gateways have no counterpart here: hotspot rules limit by what a request has");
     },
     write: |_, _| {},
 };
