@@ -21,7 +21,7 @@ pub struct FileConnection {
     bell: Arc<Notify>,
     /// What was last read as a document.
     seen: Option<Seen>,
-    rest: Rest,
+    writing: Writing,
 }
 
 #[derive(Clone, Copy)]
@@ -31,22 +31,22 @@ struct Seen {
     is_settled: bool,
 }
 
-/// Whether the file is left alone.
+/// Whether somebody is writing the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Rest {
-    /// As far as is known.
-    AtRest,
+enum Writing {
+    /// Nobody, as far as is known.
+    Over,
     /// It has changed, and may be half of what it will be.
-    Changing,
-    /// It goes on changing.
-    Never,
+    GoingOn,
+    /// It is not left alone.
+    Endless,
 }
 
 impl FileConnection {
     pub(crate) fn new(source: FileSource) -> Self {
         let bell = Arc::<Notify>::default();
         let folders = if source.poll_only { Folders::unwatched() } else { Folders::watched(Arc::clone(&bell)) };
-        let mut connection = Self { source, folders, bell, seen: None, rest: Rest::AtRest };
+        let mut connection = Self { source, folders, bell, seen: None, writing: Writing::Over };
         // Before the first look, so that no change between the two goes unnoticed.
         connection.folders.follow(&connection.source.path);
         connection
@@ -96,15 +96,15 @@ impl FileConnection {
 
 impl Connection for FileConnection {
     async fn read(&mut self) -> Result<Reading, SourceError> {
-        let document = match self.rest {
-            Rest::Changing => return Ok(Reading::Unchanged),
-            Rest::AtRest if self.is_as_seen() => return Ok(Reading::Unchanged),
-            Rest::AtRest => {
+        let document = match self.writing {
+            Writing::GoingOn => return Ok(Reading::Unchanged),
+            Writing::Over if self.is_as_seen() => return Ok(Reading::Unchanged),
+            Writing::Over => {
                 self.seen = None;
                 self.document()
             }
             // Half of what is being written is never read.
-            Rest::Never => {
+            Writing::Endless => {
                 self.seen = None;
                 Document::unusable(self.source.key(), self.source.unsettled())
             }
@@ -121,14 +121,14 @@ impl Connection for FileConnection {
 
     async fn changed(&mut self) -> Result<(), SourceError> {
         // While it is being written, nobody may tell of the end of that.
-        if self.rest == Rest::AtRest {
+        if self.writing == Writing::Over {
             self.told().await;
         }
-        if self.rest == Rest::AtRest {
-            self.rest = Rest::Changing;
+        if self.writing == Writing::Over {
+            self.writing = Writing::GoingOn;
         }
         let is_left_alone = self.is_left_alone().await;
-        self.rest = if is_left_alone { Rest::AtRest } else { Rest::Never };
+        self.writing = if is_left_alone { Writing::Over } else { Writing::Endless };
         self.folders.follow(&self.source.path);
         Ok(())
     }
