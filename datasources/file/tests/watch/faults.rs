@@ -37,7 +37,7 @@ fn bad_content_keeps_the_last_good_rules() {
         (b"flow: [{resource: orders, threshold: -3}]", "threshold is -3"),
         (b"flow: \xff\xfe\x00", "utf-8"),
         (b"flow: [[[", "YAML"),
-        (b"[1, 2]", "an object"),
+        (b"[1, 2]", "say which dialect"),
     ];
     for (content, why) in cases {
         survives(&folder, &watch, why, || rename_over(&folder.file(), content), || {});
