@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+
+mod certificates;
+pub mod http;
+mod ports;
+mod proxy;
+pub mod servers;
+mod trials;
+
+pub use self::{
+    certificates::{Certificates, Identity, Pem, Tls},
+    proxy::Proxy,
+    trials::{Trial, run, trial},
+};
