@@ -5,6 +5,7 @@ pub mod http;
 mod ports;
 mod proxy;
 pub mod servers;
+pub mod suite;
 mod trials;
 
 pub use self::{
