@@ -1,13 +1,19 @@
 //! Rules that passed validation, by resource.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{self, VecDeque},
     fmt,
     sync::Arc,
 };
 
+use foldhash::fast::RandomState;
+
 use super::{Changes, ReplaceError, Rule, Selector, pattern::PatternSet};
 use crate::families::{Check, Checks, Context, Surroundings};
+
+/// Looked into for every resource at every reload.
+type HashMap<K, V> = collections::HashMap<K, V, RandomState>;
+type HashSet<T> = collections::HashSet<T, RandomState>;
 
 /// A valid rule under its name, with what all its resources share.
 pub(crate) struct Compiled<F: Checks> {
@@ -46,32 +52,14 @@ pub(crate) fn compile_family<F: Checks>(
     let previous = previous.unwrap_or_default();
     let pairs = pairs(&rules, previous);
     changes.removed += previous.len() - pairs.iter().flatten().count();
-    // None that is made may be one that is given, or kept.
-    let given = rules.iter().filter_map(|rule| rule.id.clone());
-    let taken: HashSet<String> = given.chain(pairs.iter().flatten().map(|before| before.id.to_string())).collect();
-    let mut numbers = HashMap::<String, usize>::new();
-    let mut make = |resource: &str| {
-        let number = numbers.entry(resource.to_owned()).or_default();
-        loop {
-            let made = format!("{}:{resource}#{number}", F::NAME);
-            *number += 1;
-            if !taken.contains(&made) {
-                return made;
-            }
-        }
-    };
+    let names = names(&rules, &pairs);
     let mut compiled = Vec::with_capacity(rules.len());
-    for (rule, before) in rules.into_iter().zip(pairs) {
+    for ((rule, before), id) in rules.into_iter().zip(pairs).zip(names) {
         if let Some(same) = before.filter(|before| before.rule == rule) {
             changes.unchanged += 1;
             compiled.push(Arc::clone(same));
             continue;
         }
-        let id = match (&rule.id, before) {
-            (Some(id), _) => id.as_str().into(),
-            (None, Some(before)) => Arc::clone(&before.id),
-            (None, None) => make(rule.resource.as_str()).into(),
-        };
         if before.is_some() {
             changes.changed += 1;
         } else {
@@ -83,12 +71,39 @@ pub(crate) fn compile_family<F: Checks>(
     compiled
 }
 
+/// The name of each rule: that which it has or had, else one that is made, and is no other rule's.
+fn names<F: Checks>(rules: &[Rule<F>], pairs: &[Option<&Arc<Compiled<F>>>]) -> Vec<Arc<str>> {
+    let mut taken = HashSet::<&str>::default();
+    if rules.iter().zip(pairs).any(|(rule, before)| rule.id.is_none() && before.is_none()) {
+        taken.extend(rules.iter().filter_map(|rule| rule.id.as_deref()));
+        taken.extend(pairs.iter().flatten().map(|before| &*before.id));
+    }
+    let mut numbers = HashMap::<&str, usize>::default();
+    let mut make = |resource| loop {
+        let number = numbers.entry(resource).or_default();
+        let made = format!("{}:{resource}#{number}", F::NAME);
+        *number += 1;
+        if !taken.contains(&*made) {
+            return made.into();
+        }
+    };
+    let mut names = Vec::with_capacity(rules.len());
+    for (rule, before) in rules.iter().zip(pairs) {
+        names.push(match (before, &rule.id) {
+            (Some(before), _) => Arc::clone(&before.id),
+            (None, Some(id)) => id.as_str().into(),
+            (None, None) => make(rule.resource.as_str()),
+        });
+    }
+    names
+}
+
 /// For each rule the one that it was before, if there was one: that of its name, or, among those without a name on its
 /// resource, one that is equal, else the first whose state goes on meaning the same, else the first.
 fn pairs<'a, F: Checks>(rules: &[Rule<F>], previous: &'a [Arc<Compiled<F>>]) -> Vec<Option<&'a Arc<Compiled<F>>>> {
     let mut by_id: HashMap<&str, &Arc<Compiled<F>>> = previous.iter().map(|rule| (&*rule.id, rule)).collect();
     let mut pairs: Vec<_> = rules.iter().map(|rule| by_id.remove(rule.id.as_deref()?)).collect();
-    let mut unnamed = HashMap::<&str, VecDeque<&Arc<Compiled<F>>>>::new();
+    let mut unnamed = HashMap::<&str, VecDeque<&Arc<Compiled<F>>>>::default();
     for before in previous.iter().filter(|before| before.rule.id.is_none() && by_id.contains_key(&*before.id)) {
         unnamed.entry(before.rule.resource.as_str()).or_default().push_back(before);
     }
@@ -137,8 +152,8 @@ pub(crate) struct FamilyTable<F: Checks> {
 impl<F: Checks> Default for FamilyTable<F> {
     fn default() -> Self {
         Self {
-            exact: HashMap::new(),
-            watched: HashMap::new(),
+            exact: HashMap::default(),
+            watched: HashMap::default(),
             others: Vec::new(),
             patterns: 0,
             set: PatternSet::default(),
@@ -222,7 +237,10 @@ impl<F: Checks> FamilyTable<F> {
         let same = |a: &[Arc<Compiled<F>>], b: &[Arc<Compiled<F>>]| {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b))
         };
-        same(&self.rules(choice), &other.rules(choice)) && same(self.watchers(choice), other.watchers(choice))
+        // From the same rules the same ones match, which takes no matching to know.
+        let same_rules = same(self.by_name(choice), other.by_name(choice)) && same(&self.others, &other.others);
+        (same_rules || same(&self.rules(choice), &other.rules(choice)))
+            && same(self.watchers(choice), other.watchers(choice))
     }
 
     /// Builds the checks of one resource, handing on the state of rules that were there before.

@@ -76,8 +76,7 @@ impl<'a> Fields<'a> {
     /// Notes that a rule cannot be what a field says.
     pub(crate) fn refuse(&mut self, name: &'static str, expected: &'static str) {
         match self.get(name) {
-            Some(Value::String(text)) => self.report.invalid(name, Quoted(text), expected),
-            Some(value) => self.report.invalid(name, value, expected),
+            Some(value) => self.wrong(name, value, expected),
             None => self.report.invalid(name, MISSING, expected),
         }
     }
@@ -152,7 +151,7 @@ impl<'a> Fields<'a> {
         let list = self.typed(name, value, value.as_array(), "it is a list of objects")?;
         let read = |(index, value): (usize, &Value)| {
             let Value::Object(map) = value else {
-                self.report.invalid(format!("{name}[{index}]"), value, "it is an object");
+                self.report.inside(format!("{name}[{index}]")).invalid("", value, "it is an object");
                 return None;
             };
             let report = self.report.inside(format!("{name}[{index}]."));
@@ -258,12 +257,11 @@ impl<'a> Fields<'a> {
     pub(crate) fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&'static str, T)]) -> Option<T> {
         let value = self.get(name)?;
         let chosen = value.as_str().and_then(|text| choices.iter().find(|(word, _)| *word == text));
-        let words: Vec<&'static str> = choices.iter().map(|(word, _)| *word).collect();
-        let mut expected = format!("it is one of {}", words.join(", "));
-        if let Some(word) = value.as_str().and_then(|text| suggest(text, &words)) {
-            expected = format!("{expected}; did you mean `{word}`?");
+        if chosen.is_none() {
+            let words: Vec<&'static str> = choices.iter().map(|(word, _)| *word).collect();
+            self.wrong(name, value, one_of(value, &words));
         }
-        self.typed(name, value, chosen.map(|(_, chosen)| *chosen), expected)
+        chosen.map(|(_, chosen)| *chosen)
     }
 
     /// One of a few things that documents of others number, and some of them name.
@@ -275,13 +273,17 @@ impl<'a> Fields<'a> {
             Value::String(given) => dialect.has_words() && given == word,
             _ => false,
         });
-        let show = |(number, word, _): &(i32, &str, T)| match dialect.has_numbers() {
-            true => format!("{number} ({word})"),
-            false => (*word).to_owned(),
-        };
-        let mut shown: Vec<String> = codes.iter().map(show).collect();
-        shown.dedup();
-        self.typed(name, value, chosen.map(|(_, _, chosen)| *chosen), format!("it is one of {}", shown.join(", ")))
+        if chosen.is_none() {
+            let numbers = codes.iter().map(|(number, word, _)| format!("{number} ({word})"));
+            let mut words: Vec<&'static str> = codes.iter().map(|(_, word, _)| *word).collect();
+            words.dedup();
+            let expected = match dialect.has_numbers() {
+                true => format!("it is one of {}", numbers.collect::<Vec<_>>().join(", ")),
+                false => one_of(value, &words),
+            };
+            self.wrong(name, value, expected);
+        }
+        chosen.map(|(_, _, chosen)| *chosen)
     }
 
     /// The dialect of the document.
@@ -327,13 +329,24 @@ impl<'a> Fields<'a> {
         expected: impl Into<String>,
     ) -> Option<T> {
         if read.is_none() {
-            match value {
-                Value::String(text) => self.report.invalid(name, Quoted(text), expected),
-                other => self.report.invalid(name, other, expected),
-            }
+            self.wrong(name, value, expected);
         }
         read
     }
+
+    fn wrong(&mut self, name: &'static str, value: &Value, expected: impl Into<String>) {
+        match value {
+            Value::String(text) => self.report.invalid(name, Quoted(text), expected),
+            other => self.report.invalid(name, other, expected),
+        }
+    }
+}
+
+/// What a value should be that is none of these words.
+fn one_of(value: &Value, words: &[&'static str]) -> String {
+    let meant = value.as_str().and_then(|text| suggest(text, words));
+    let meant = meant.map_or_else(String::new, |word| format!("; did you mean `{word}`?"));
+    format!("it is one of {}{meant}", words.join(", "))
 }
 
 /// The known word that a misspelt one may be meant to be.

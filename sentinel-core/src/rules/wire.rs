@@ -98,19 +98,21 @@ impl Dialect {
 /// - Windows slide: no interval, wherever it begins, has more than the threshold. Theirs are aligned to the clock.
 /// - Where a resource has rules by its name, patterns do not apply to it; theirs all do. A pattern of Go is looked for
 ///   anywhere in a name, there and here.
+/// - `*` as a resource stands for every one that no other rule is about; in Java it does so for degrade rules only, and in
+///   Go for none, which a warning says.
 /// - In a Java system rule, `maxThread` is the most that are in flight; there it is one more.
 /// - All authority rules of a resource are in force; in Java it is the first.
-/// - With `clusterMode`, each instance has the whole count for itself, which a [warning](Problem::Differs) says.
-/// - A document of Java for a circuit breaker by errors with a ratio of 1 opens when all calls fail; there it never does.
-/// - Names of rules (`id`) that are given twice are left out, with a warning: there they mean nothing. One that is made
-///   of a number of Java stays a number; of a Java system rule each of the rules here has it with the field behind,
-///   as in `7:qps`.
-///
-/// [`Problem::Differs`]: crate::Problem::Differs
+/// - With `clusterMode`, each instance has the whole count for itself, which a [warning](crate::Problem::Differs) says.
+/// - A degrade rule of Java by an error ratio of 1 opens when all calls fail, which a warning says; there it never does.
+/// - Where a name (`id`) is given twice, the second rule has none, which a warning says: there names mean nothing. Of a
+///   system rule of Java, each of the rules here is called by its number with the field behind, as in `7:qps`.
+/// - What the dashboard keeps about a rule, such as `app` or `gmtModified`, is passed over; where it has published the
+///   rule within, as `rule`, that is read. Of rules about gateways an error says that they have no counterpart.
 ///
 /// # Example
 ///
 /// ```
+/// # #[cfg(feature = "yaml")] {
 /// use sentinel_core::{Encoding, Format, Rules};
 ///
 /// let published = br#"[{"resource": "orders", "grade": 1, "count": 20.0, "limitApp": "default", "controlBehavior": 2,
@@ -119,8 +121,9 @@ impl Dialect {
 /// assert_eq!(parsed.rules.flow[0].params.threshold, 20.0);
 /// assert_eq!(parsed.warnings, []);
 ///
-/// let yaml = parsed.rules.encode(&Encoding::go().format(Format::Json))?;
-/// assert_eq!(Rules::decode(yaml.as_bytes(), &Encoding::go().family("flow"))?.rules, parsed.rules);
+/// let go = parsed.rules.encode(&Encoding::go().format(Format::Yaml))?;
+/// assert_eq!(Rules::decode(go.as_bytes(), &Encoding::go().family("flow"))?.rules, parsed.rules);
+/// # }
 /// # Ok::<(), sentinel_core::InvalidDocument>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -186,7 +189,7 @@ impl Rules {
     ///
     /// # Cost
     ///
-    /// Time in proportion to its length. To tell what is left open takes a look at its first hundred rules.
+    /// Time in proportion to its length. To tell what is left open takes a look at its first twenty rules.
     pub fn decode(payload: &[u8], encoding: &Encoding) -> Result<Parsed, InvalidDocument> {
         let format = encoding.format.unwrap_or_else(|| Format::detect(payload));
         let tree = format.parse(payload)?;

@@ -341,7 +341,11 @@ impl Params for HotspotParams {
 impl HotspotParams {
     fn validate_items(&self, report: &mut Report<'_>) {
         if self.items.len() > MAX_ITEMS {
-            report.invalid("items", format!("{} items", self.items.len()), "a rule names at most 10,000 values");
+            return report.invalid(
+                "items",
+                format!("{} items", self.items.len()),
+                "a rule names at most 10,000 values",
+            );
         }
         // Keys are as good as values here: that two of ten thousand agree by chance is one in 10^11.
         let keys = Keys::new(0);
