@@ -12,6 +12,7 @@ mod probe;
 mod reload;
 mod report;
 mod threads;
+mod updates;
 
 use std::{num::NonZero, thread, time::Duration};
 
@@ -23,11 +24,12 @@ use crate::Error;
 type Part = fn(&mut Report) -> Result<(), Error>;
 
 /// The parts by name, in the order in which they run.
-const PARTS: [(&str, Part); 11] = [
+const PARTS: [(&str, Part); 12] = [
     ("calls", calls::measure),
     ("instructions", instructions::measure),
     ("memory", memory::measure),
     ("reload", reload::measure),
+    ("updates", updates::measure),
     ("threads", threads::measure),
     ("http", http::measure),
     ("peers", peers::measure),
