@@ -2,6 +2,7 @@ use std::{
     fmt, fs,
     net::SocketAddr,
     sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, SystemTime},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -10,6 +11,7 @@ use hyper::Method;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::time::{self, Instant};
 
 use super::{
     Account, Server, Unavailable,
@@ -29,6 +31,12 @@ const NAME: &str = "Nacos";
 const CONSOLE: u16 = 2_000;
 const GRPC: u16 = 1_000;
 
+/// It tells what it was given after so long at the latest.
+const VISIBLE: Duration = Duration::from_secs(2);
+
+/// Between two looks whether it does.
+const VISIBLE_INTERVAL: Duration = Duration::from_millis(10);
+
 /// The folder of its data.
 const DATA: &str = "data";
 
@@ -45,8 +53,8 @@ pub struct NacosOptions {
 /// A server of Nacos's protocols, HTTP v1 and gRPC: rnacos, which is not the official one.
 ///
 /// Keys are data ids in the group [`GROUP`](Self::GROUP) of the public namespace; values are text. It takes a change
-/// under any stale checksum for good, which the official one does not; and it answers before it has written, so that a
-/// change right before a [kill](Server::kill) may be lost.
+/// under any stale checksum for good, which the official one does not; and it answers before it has written and before others
+/// see it, so that a change right before a [kill](Server::kill) may be lost.
 pub struct Nacos {
     process: Process,
     address: SocketAddr,
@@ -192,7 +200,13 @@ impl Server for Nacos {
 
     async fn delete(&self, key: &str) -> Result<(), Failure> {
         // It deletes what is not there as well.
-        self.get(key).await?.ok_or_else(|| super::not_there(key))?;
+        let begin = Instant::now();
+        while self.get(key).await?.is_none() {
+            if begin.elapsed() > VISIBLE {
+                return Err(super::not_there(key));
+            }
+            time::sleep(VISIBLE_INTERVAL).await;
+        }
         self.remove("", Self::GROUP, key).await
     }
 
@@ -201,11 +215,18 @@ impl Server for Nacos {
     }
 
     async fn is_ready(&self) -> bool {
-        // With accounts, nobody is told whether it is ready.
-        if self.options.auth {
-            return self.log_in().await.is_ok();
+        if self.options.auth && self.log_in().await.is_err() {
+            return false;
         }
-        self.web.get("/nacos/v1/console/health/readiness").await.is_ok_and(|answer| answer.status == 200)
+        // It calls itself ready, and takes what it is given, before it keeps anything.
+        let probe = format!("{:?}", SystemTime::now());
+        if self.put("ready", probe.as_bytes()).await.is_err() {
+            return false;
+        }
+        while self.get("ready").await.ok().flatten().as_deref() != Some(probe.as_bytes()) {
+            time::sleep(VISIBLE_INTERVAL).await;
+        }
+        true
     }
 
     fn revive(&self) {
