@@ -1,0 +1,128 @@
+//! One connection to a server.
+
+use std::{
+    io,
+    pin::{Pin, pin},
+    time::Duration,
+};
+
+use redis::{
+    AsyncConnectionConfig, Cmd, FromRedisValue, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisResult,
+    aio::{AsyncStream, MultiplexedConnection, SendError},
+};
+use sentinel_datasource::{Cause, SourceError, secrecy::ExposeSecret as _};
+use tokio::{net::TcpStream, time::timeout};
+
+use crate::{
+    RedisSource,
+    error::{disconnection, failure, first_failure, is_answer},
+    tls,
+};
+
+/// How soon a server has to answer when all it is asked is whether it is there.
+const ANSWER_TIME: Duration = Duration::from_secs(2);
+
+/// A connection that belongs to whoever waits for its answers: there is no task behind it, and what drops it ends it.
+pub(crate) struct Link {
+    pub(crate) server: String,
+    requests: MultiplexedConnection,
+    /// What moves bytes while it is waited for; nothing once that has ended.
+    driver: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Link {
+    /// Connects and logs in, with the secrets and certificates as they are now. What the server says unasked is told.
+    pub(crate) async fn open(
+        source: &RedisSource,
+        told: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<Self, SourceError> {
+        let server = source.server();
+        let login = login(source)?;
+        let stream = stream(source, &server).await?;
+        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_push_sender(move |push| {
+            told(push);
+            Ok::<(), SendError>(())
+        });
+        let (requests, driver) = MultiplexedConnection::new_with_config(&login, stream, config)
+            .await
+            .map_err(|error| first_failure(&server, error))?;
+        Ok(Self { server, requests, driver: Some(Box::pin(driver)) })
+    }
+
+    /// Asks for something.
+    pub(crate) async fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
+        let Self { requests, driver, .. } = self;
+        attend(driver, command.query_async(requests)).await
+    }
+
+    /// Asks to be told of messages to these channels.
+    pub(crate) async fn subscribe(&mut self, channels: &[String]) -> RedisResult<()> {
+        let Self { requests, driver, .. } = self;
+        attend(driver, requests.subscribe(channels)).await
+    }
+
+    /// Hears what the server says, until it says no more.
+    pub(crate) async fn listen(&mut self) -> SourceError {
+        drive(&mut self.driver).await;
+        let cause = Cause::text("the connection was closed");
+        SourceError::Unreachable { server: self.server.clone(), cause }
+    }
+
+    /// Sees whether the server is there.
+    pub(crate) async fn check(&mut self) -> Result<(), SourceError> {
+        let answer = timeout(ANSWER_TIME, self.ask::<redis::Value>(&redis::cmd("PING"))).await;
+        match answer.map_err(|_| SourceError::TimedOut { doing: "an answer to a ping", after: ANSWER_TIME })? {
+            // An answer is an answer, also where the user may not ask.
+            Err(error) if !is_answer(&error) => Err(failure(&self.server, error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Moves bytes until there is an answer.
+async fn attend<T>(
+    driver: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    request: impl Future<Output = RedisResult<T>>,
+) -> RedisResult<T> {
+    let mut request = pin!(request);
+    tokio::select! {
+        biased;
+        answer = &mut request => return answer,
+        () = drive(driver) => {}
+    }
+    // It has got what it will get: an answer, or the reason why there is none.
+    request.await
+}
+
+async fn drive(driver: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>) {
+    if let Some(running) = driver {
+        running.await;
+    }
+    *driver = None;
+}
+
+fn login(source: &RedisSource) -> Result<RedisConnectionInfo, SourceError> {
+    let mut login = RedisConnectionInfo::default()
+        .set_protocol(ProtocolVersion::RESP3)
+        .set_db(source.database.into())
+        .set_skip_set_lib_name();
+    if let Some(user) = &source.user {
+        login = login.set_username(user);
+    }
+    if let Some(password) = &source.password {
+        login = login.set_password(password.reveal()?.expose_secret());
+    }
+    Ok(login)
+}
+
+async fn stream(source: &RedisSource, server: &str) -> Result<Pin<Box<dyn AsyncStream + Send + Sync>>, SourceError> {
+    let unreachable = |error: io::Error| disconnection(server, &error);
+    let (host, port) = source.host_and_port()?;
+    let encryption = source.tls.as_ref().map(|tls| tls::connector(tls, host)).transpose()?;
+    let stream = TcpStream::connect((host, port)).await.map_err(unreachable)?;
+    stream.set_nodelay(true).map_err(unreachable)?;
+    Ok(match encryption {
+        Some((connector, domain)) => Box::pin(connector.connect(domain, stream).await.map_err(unreachable)?),
+        None => Box::pin(stream),
+    })
+}

@@ -1,0 +1,150 @@
+//! How changes are noticed.
+
+use std::time::Duration;
+
+use sentinel_core::Sentinel;
+use sentinel_redis::{RedisSource, State, WhenMissing};
+use sentinel_testing::servers::{Redis, RedisOptions, Server as _, Unavailable};
+use tokio::time::sleep;
+
+use super::subject::{
+    KEY, SOON, admin, error, open_server, put, rules, source, source_of_a_mere_reader, start, thresholds, until,
+};
+
+const OTHER: &str = "sentinel:other";
+
+/// Longer than any trial takes.
+const NEVER: Duration = Duration::from_secs(3_600);
+
+pub(super) async fn keys_that_expire_or_are_flushed_are_missed() -> Result<(), Unavailable> {
+    let redis = open_server(RedisOptions::default()).await?;
+    let sentinel = Sentinel::default();
+    let datasource = sentinel_redis::Datasource::new(source(&redis)).name("rules").resync_interval(NEVER);
+    let watch = datasource.when_missing(WhenMissing::Clear).start(&sentinel).await.unwrap();
+    assert_eq!(watch.status().remark.as_deref(), Some("the server tells of changes"));
+
+    admin(&redis, redis::cmd("PEXPIRE").arg(KEY).arg(200)).await;
+    until(SOON * 2, &watch, || thresholds(&sentinel).is_empty()).await;
+    put(&redis, 2).await;
+    until(SOON, &watch, || thresholds(&sentinel) == [2]).await;
+    admin(&redis, &redis::cmd("FLUSHALL")).await;
+    until(SOON, &watch, || thresholds(&sentinel).is_empty()).await;
+    assert_eq!(watch.status().connections, 1);
+    Ok(())
+}
+
+pub(super) async fn several_keys_are_in_force_together_and_each_keeps_its_last_good_rules() -> Result<(), Unavailable> {
+    let redis = open_server(RedisOptions::default()).await?;
+    redis.put(OTHER, b"flow: [{resource: search, threshold: 7}]").await.unwrap();
+    let sentinel = Sentinel::default();
+    let watch = start(source(&redis).key(OTHER), &sentinel).await;
+    let sorted = || {
+        let mut all = thresholds(&sentinel);
+        all.sort_unstable();
+        all
+    };
+    assert_eq!(sorted(), [1, 7]);
+    let keys: Vec<_> = watch.status().documents.iter().map(|document| document.key.clone()).collect();
+    assert_eq!(keys, [OTHER, KEY]);
+    let before = watch.status().revision.unwrap();
+
+    redis.put(OTHER, b"flow: [{resource: search, threshold: -7}]").await.unwrap();
+    until(SOON, &watch, || error(&watch).contains("`sentinel:other`: flow rule 1 for `search`: threshold is -7")).await;
+    put(&redis, 2).await;
+    until(SOON, &watch, || sorted() == [2, 7]).await;
+    let (revision, unchanged) = (watch.status().revision.unwrap(), |one: &str, other: &str| one == other);
+    assert_ne!(revision, before);
+    assert!(!unchanged(revision.split(',').next().unwrap(), before.split(',').next().unwrap()));
+    Ok(())
+}
+
+pub(super) async fn a_key_that_holds_no_text_changes_nothing_and_is_named() -> Result<(), Unavailable> {
+    let redis = open_server(RedisOptions::default()).await?;
+    let sentinel = Sentinel::default();
+    let watch = start(source(&redis), &sentinel).await;
+    let mut list = redis::cmd("EVAL");
+    list.arg("redis.call('DEL', KEYS[1]) return redis.call('RPUSH', KEYS[1], 'x')").arg(1).arg(KEY);
+    admin(&redis, &list).await;
+    until(SOON, &watch, || error(&watch).contains("`sentinel:rules` cannot be read")).await;
+    assert_eq!(thresholds(&sentinel), [1]);
+    assert_eq!(watch.status().state, State::Connected);
+    put(&redis, 2).await;
+    until(SOON, &watch, || thresholds(&sentinel) == [2] && watch.status().is_healthy()).await;
+    Ok(())
+}
+
+pub(super) async fn a_key_is_that_of_its_database() -> Result<(), Unavailable> {
+    let redis = open_server(RedisOptions::default()).await?;
+    let mut copy = redis::cmd("COPY");
+    copy.arg(KEY).arg(KEY).arg("DB").arg(3);
+    admin(&redis, &copy).await;
+    let sentinel = Sentinel::default();
+    let watch = start(source(&redis).database(3), &sentinel).await;
+    assert_eq!(thresholds(&sentinel), [1]);
+    // The same key of another one.
+    put(&redis, 2).await;
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(thresholds(&sentinel), [1]);
+    admin(&redis, copy.arg("REPLACE")).await;
+    until(SOON, &watch, || thresholds(&sentinel) == [2]).await;
+    Ok(())
+}
+
+pub(super) async fn a_user_who_is_told_nothing_looks_again_and_again() -> Result<(), Unavailable> {
+    let redis = open_server(RedisOptions::default()).await?;
+    let sentinel = Sentinel::default();
+    let source = source_of_a_mere_reader(&redis).await.poll_interval(Duration::from_millis(300));
+    let watch = start(source, &sentinel).await;
+    let remark = watch.status().remark.unwrap();
+    assert!(remark.starts_with("the keys are read every 300 ms") && remark.contains("client|tracking"), "{remark}");
+    for threshold in 2..4 {
+        put(&redis, threshold).await;
+        until(SOON, &watch, || thresholds(&sentinel) == [threshold]).await;
+    }
+    assert_eq!(watch.status().connections, 1);
+    Ok(())
+}
+
+pub(super) async fn events_of_keys_make_it_sooner_for_a_user_who_is_told_nothing() -> Result<(), Unavailable> {
+    let redis = open_server(RedisOptions { keyspace_events: true, ..Default::default() }).await?;
+    hears_of(&redis, source_of_a_mere_reader(&redis).await, async |threshold| put(&redis, threshold).await).await;
+    Ok(())
+}
+
+pub(super) async fn messages_on_a_channel_make_it_sooner_for_a_user_who_is_told_nothing() -> Result<(), Unavailable> {
+    let redis = open_server(RedisOptions::default()).await?;
+    let source = source_of_a_mere_reader(&redis).await.channel("sentinel:changed");
+    hears_of(&redis, source, async |threshold| {
+        put(&redis, threshold).await;
+        assert_eq!(redis.publish("sentinel:changed", b"not what is in force").await.unwrap(), 1);
+    })
+    .await;
+    Ok(())
+}
+
+/// What is put is in force long before it would be read anyway.
+async fn hears_of(redis: &Redis, source: RedisSource, put: impl AsyncFn(u64)) {
+    let sentinel = Sentinel::default();
+    let watch = start(source.poll_interval(NEVER), &sentinel).await;
+    for threshold in 2..4 {
+        put(threshold).await;
+        until(SOON, &watch, || thresholds(&sentinel) == [threshold]).await;
+    }
+    redis.delete(KEY).await.unwrap();
+    redis.put(KEY, rules(9).as_bytes()).await.unwrap();
+    assert!(watch.status().is_healthy());
+}
+
+pub(super) async fn a_server_that_says_nothing_is_left() -> Result<(), Unavailable> {
+    let redis = open_server(RedisOptions::default()).await?;
+    let sentinel = Sentinel::default();
+    let watch = start(source(&redis), &sentinel).await;
+    redis.pause();
+    let noticed = until(SOON * 6, &watch, || error(&watch).contains("ping")).await;
+    eprintln!("a server that says nothing was noticed after {} ms", noticed.as_millis());
+    assert_eq!(thresholds(&sentinel), [1]);
+    redis.resume();
+    put(&redis, 2).await;
+    until(SOON * 8, &watch, || thresholds(&sentinel) == [2] && watch.status().is_healthy()).await;
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! A server with users, and sources of it.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use sentinel_core::Sentinel;
+use sentinel_redis::{Datasource, RedisSource, Secret, SourceError, Watch};
+use sentinel_testing::{
+    Proxy,
+    servers::{Account, Redis, RedisOptions, Server as _, Unavailable},
+    suite,
+};
+use tokio::time::{Instant, sleep};
+
+pub(crate) const KEY: &str = "sentinel:rules";
+
+/// How soon a change has to be in force.
+pub(crate) const SOON: Duration = Duration::from_secs(1);
+
+const WRONG: &str = "not-the-password-of-anybody";
+const ROTATED: &str = "the-next-password";
+
+pub(crate) struct Subject {
+    redis: Redis,
+    password: Arc<Mutex<String>>,
+}
+
+impl suite::Subject for Subject {
+    type Source = RedisSource;
+
+    async fn start() -> Result<Self, Unavailable> {
+        let redis = Redis::start(RedisOptions { auth: true, ..RedisOptions::default() }).await?;
+        Ok(Self { redis, password: Arc::new(Mutex::new(Account::READER.secret.to_owned())) })
+    }
+
+    async fn proxies(&self) -> Vec<Proxy> {
+        vec![Proxy::to(self.redis.address()).await]
+    }
+
+    fn source(&self, address: SocketAddr) -> RedisSource {
+        let password = Arc::clone(&self.password);
+        let password = Secret::told(move || Some(password.lock().clone().into()));
+        RedisSource::new(address.to_string(), KEY).user(Account::READER.name, password)
+    }
+
+    fn stranger(&self, address: SocketAddr) -> RedisSource {
+        RedisSource::new(address.to_string(), KEY).user(Account::READER.name, WRONG)
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        [Account::READER.secret, Account::ADMIN.secret, WRONG, ROTATED].map(str::to_owned).to_vec()
+    }
+
+    async fn rotate(&mut self) -> bool {
+        self.redis.change_secret(Account::READER, ROTATED).await.unwrap();
+        ROTATED.clone_into(&mut self.password.lock());
+        true
+    }
+
+    async fn put(&self, document: &str) -> Result<(), String> {
+        self.redis.put(KEY, document.as_bytes()).await.map_err(|error| error.to_string())
+    }
+
+    async fn delete(&self) -> Result<(), String> {
+        self.redis.delete(KEY).await.map_err(|error| error.to_string())
+    }
+
+    fn kill(&mut self) {
+        self.redis.kill();
+    }
+
+    async fn restart(&mut self) {
+        self.redis.restart().await;
+    }
+}
+
+/// A server without users, whose key holds the rules with threshold 1.
+pub(crate) async fn open_server(options: RedisOptions) -> Result<Redis, Unavailable> {
+    let redis = Redis::start(options).await?;
+    put(&redis, 1).await;
+    Ok(redis)
+}
+
+pub(crate) fn source(redis: &Redis) -> RedisSource {
+    RedisSource::new(redis.address().to_string(), KEY)
+}
+
+/// A source whose user may read, and cannot ask to be told of changes.
+pub(crate) async fn source_of_a_mere_reader(redis: &Redis) -> RedisSource {
+    let rights = "~sentinel* +hello +strlen +get +subscribe &sentinel* &__keyspace@0__:sentinel*";
+    source_of_one_who_may(redis, rights).await
+}
+
+/// A source whose user has these rights and no others.
+pub(crate) async fn source_of_one_who_may(redis: &Redis, rights: &str) -> RedisSource {
+    let mut command = redis::cmd("ACL");
+    command.arg("SETUSER").arg("somebody").arg(&["reset", "on", ">password"]);
+    admin(redis, command.arg(rights.split(' ').collect::<Vec<_>>())).await;
+    source(redis).user("somebody", "password")
+}
+
+/// Has a server without users do something.
+pub(crate) async fn admin(redis: &Redis, command: &redis::Cmd) {
+    let client = redis::Client::open((redis.address().ip().to_string(), redis.address().port())).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    command.exec_async(&mut connection).await.unwrap();
+}
+
+pub(crate) fn rules(threshold: u64) -> String {
+    format!("flow: [{{resource: orders, threshold: {threshold}}}]")
+}
+
+pub(crate) async fn put(redis: &Redis, threshold: u64) {
+    redis.put(KEY, rules(threshold).as_bytes()).await.unwrap();
+}
+
+pub(crate) async fn start(source: RedisSource, sentinel: &Sentinel) -> Watch {
+    // Nothing but what is told brings a change.
+    let datasource = Datasource::new(source).name("rules").resync_interval(Duration::from_secs(3_600));
+    datasource.start(sentinel).await.unwrap_or_else(|error| panic!("it does not start: {error}"))
+}
+
+/// Why a source does not start.
+pub(crate) async fn refusal(source: RedisSource) -> SourceError {
+    let datasource = Datasource::new(source).start_within(Duration::from_millis(500));
+    match datasource.start(&Sentinel::default()).await {
+        Ok(watch) => panic!("it starts: {watch:?}"),
+        Err(refused) => (*refused.error).clone(),
+    }
+}
+
+/// The thresholds in force, in the order of their rules.
+pub(crate) fn thresholds(sentinel: &Sentinel) -> Vec<u64> {
+    let flow = sentinel.rules().get("rules").map(|rules| rules.flow).unwrap_or_default();
+    flow.iter().map(|rule| rule.params.threshold as u64).collect()
+}
+
+/// Waits until something is so; how long it took.
+pub(crate) async fn until(limit: Duration, watch: &Watch, mut is_so: impl FnMut() -> bool) -> Duration {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < limit, "not within {limit:?}\n{:#?}", watch.status());
+        sleep(Duration::from_millis(2)).await;
+    }
+    begin.elapsed()
+}
+
+/// What is wrong, in words.
+pub(crate) fn error(watch: &Watch) -> String {
+    watch.status().last_error.map(|(_, error)| error.to_string()).unwrap_or_default()
+}
