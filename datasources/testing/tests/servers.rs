@@ -39,7 +39,12 @@ fn main() -> ExitCode {
             keeps_values::<Redis>(RedisOptions { tls: Tls::Mutual, auth: true, keyspace_events: true })
         }),
         trial("ZooKeeper keeps values", || keeps_values::<ZooKeeper>(ZooKeeperOptions::default())),
-        trial("ZooKeeper with accounts keeps values", || keeps_values::<ZooKeeper>(ZooKeeperOptions { auth: true })),
+        trial("ZooKeeper with accounts keeps values", || {
+            keeps_values::<ZooKeeper>(ZooKeeperOptions { auth: true, ..Default::default() })
+        }),
+        trial("ZooKeeper with accounts and certificates keeps values", || {
+            keeps_values::<ZooKeeper>(ZooKeeperOptions { tls: Tls::Mutual, auth: true })
+        }),
         trial("Consul keeps values", || keeps_values::<Consul>(ConsulOptions::default())),
         trial("Consul with accounts and certificates keeps values", || {
             keeps_values::<Consul>(ConsulOptions { tls: Tls::Mutual, auth: true })
@@ -240,7 +245,7 @@ async fn consul_accounts() -> Result<(), Unavailable> {
 }
 
 async fn zookeeper_accounts() -> Result<(), Unavailable> {
-    let zookeeper = ZooKeeper::start(ZooKeeperOptions { auth: true }).await?;
+    let zookeeper = ZooKeeper::start(ZooKeeperOptions { auth: true, ..Default::default() }).await?;
     zookeeper.put("sentinel/flow", b"of the test").await.unwrap();
     let rights = async |account: Account| {
         let login = format!("addauth digest {}:{}\n", account.name, account.secret);

@@ -1,30 +1,40 @@
 mod protocol;
 
-use std::{fs, net::SocketAddr, path::PathBuf};
+use std::{
+    env,
+    ffi::OsString,
+    fmt, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
     process::Command,
 };
 
 use self::protocol::{Acl, Session};
 use super::{
     Account, Server, Unavailable,
-    client::{Failure, in_time},
+    client::{Failure, Route, in_time},
     locate,
     process::Process,
     program::{locate_file, run},
     ready,
 };
-use crate::ports::{free_port, loopback};
+use crate::{
+    Certificates, Tls,
+    ports::{free_port, loopback},
+};
 
 const NAME: &str = "ZooKeeper";
 
 /// What may be asked of [`ZooKeeper`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ZooKeeperOptions {
+    /// Whether connections are encrypted.
+    pub tls: Tls,
     /// Whether nodes that tests put are only for the [accounts](Account) with a right to them. They log in by the
     /// scheme `digest`.
     pub auth: bool,
@@ -33,11 +43,12 @@ pub struct ZooKeeperOptions {
 /// One server of `ZooKeeper`, whose ticks are half a second long: a session lasts from 1 to 10 s.
 ///
 /// Keys are paths, of which the first slash may be left out. Nodes on the way are made when they are missing.
-#[derive(Debug)]
 pub struct ZooKeeper {
     process: Process,
     address: SocketAddr,
     options: ZooKeeperOptions,
+    certificates: Certificates,
+    route: Route,
     java: PathBuf,
     jar: PathBuf,
     _folder: TempDir,
@@ -49,7 +60,14 @@ impl ZooKeeper {
         self.address.to_string()
     }
 
+    /// What both sides show each other where connections are encrypted.
+    pub fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
     /// Runs the server's own command line with these commands: what it has written.
+    ///
+    /// It speaks in the clear.
     ///
     /// # Panics
     ///
@@ -64,7 +82,7 @@ impl ZooKeeper {
 
     /// Opens a session in which everything may be done.
     async fn session(&self) -> Result<Session, Failure> {
-        let mut session = Session::open(self.address).await?;
+        let mut session = Session::open(&self.route).await?;
         if self.options.auth {
             session.log_in(Account::ADMIN).await?;
         }
@@ -88,20 +106,18 @@ impl Server for ZooKeeper {
         let jar = locate_file(NAME, "zookeeper.jar", "/usr/share/java/zookeeper.jar")?;
         let folder = super::folder();
         let address = loopback(free_port(&[0]));
-        let config = format!(
-            "tickTime=500\ndataDir={}\nclientPort={}\nclientPortAddress={}\nadmin.enableServer=false\n",
-            folder.path().join("data").display(),
-            address.port(),
-            address.ip(),
-        );
+        let certificates = Certificates::new();
+        let route = Route::new(address, options.tls, &certificates);
+        let config = config(folder.path(), address, options.tls, &certificates);
         fs::write(folder.path().join("zoo.cfg"), config).expect("the folder of a server can be written");
         let mut arguments = ["-Xmx128m", "-XX:TieredStopAtLevel=1", "-Dzookeeper.jmx.log4j.disable=true", "-cp"]
             .map(Into::into)
             .to_vec();
-        arguments.extend([jar.clone().into_os_string(), "org.apache.zookeeper.server.ZooKeeperServerMain".into()]);
+        arguments.push(class_path(&jar));
+        arguments.push("org.apache.zookeeper.server.ZooKeeperServerMain".into());
         arguments.push("zoo.cfg".into());
         let process = Process::start(NAME, folder.path(), &java, arguments, []);
-        let zookeeper = Self { process, address, options, java, jar, _folder: folder };
+        let zookeeper = Self { process, address, options, certificates, route, java, jar, _folder: folder };
         ready(&zookeeper).await;
         Ok(zookeeper)
     }
@@ -150,7 +166,7 @@ impl Server for ZooKeeper {
     async fn is_ready(&self) -> bool {
         // It takes connections before it serves, and forgets them.
         let mode = in_time(async {
-            let mut stream = TcpStream::connect(self.address).await?;
+            let mut stream = self.route.connect().await?;
             stream.write_all(b"srvr").await?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer).await?;
@@ -158,6 +174,38 @@ impl Server for ZooKeeper {
         });
         mode.await.is_ok_and(|answer| answer.contains("Mode: "))
     }
+}
+
+impl fmt::Debug for ZooKeeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ZooKeeper").field("process", &self.process).finish_non_exhaustive()
+    }
+}
+
+fn config(folder: &Path, address: SocketAddr, tls: Tls, certificates: &Certificates) -> String {
+    let mut config = format!("tickTime=500\ndataDir={}\nadmin.enableServer=false\n", folder.join("data").display());
+    let prefix = if tls == Tls::None { "client" } else { "secureClient" };
+    config += &format!("{prefix}Port={}\n{prefix}PortAddress={}\n", address.port(), address.ip());
+    if tls != Tls::None {
+        let identity = &certificates.server;
+        let keys = folder.join("keys.pem");
+        fs::write(&keys, [&*identity.certificate.text, &*identity.key.text].concat())
+            .expect("the folder of a server can be written");
+        config += &format!(
+            "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\nssl.keyStore.type=PEM\n\
+             ssl.keyStore.location={}\nssl.trustStore.type=PEM\nssl.trustStore.location={}\nssl.clientAuth={}\n",
+            keys.display(),
+            certificates.authority.path.display(),
+            if tls == Tls::Mutual { "need" } else { "none" },
+        );
+    }
+    config
+}
+
+/// The server, and what encryption needs beside it.
+fn class_path(jar: &Path) -> OsString {
+    let others = ["netty-codec.jar", "netty-resolver.jar"].map(|other| jar.with_file_name(other));
+    env::join_paths([jar.to_owned()].into_iter().chain(others)).expect("no path of a library has a colon")
 }
 
 fn path(key: &str) -> String {

@@ -1,15 +1,13 @@
 //! As much of the server's protocol as puts a value: frames with their length in front, numbers with the high byte first.
 
-use std::net::SocketAddr;
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::servers::{Account, Failure};
+use crate::servers::{
+    Account, Failure,
+    client::{Route, Stream},
+};
 
 const SESSION_TIMEOUT_MS: i32 = 5_000;
 
@@ -89,17 +87,14 @@ impl Reply {
 }
 
 /// A session, which is one connection.
-#[derive(Debug)]
 pub(super) struct Session {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     last_id: i32,
 }
 
 impl Session {
-    pub(super) async fn open(address: SocketAddr) -> Result<Self, Failure> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let mut session = Self { stream, last_id: 0 };
+    pub(super) async fn open(route: &Route) -> Result<Self, Failure> {
+        let mut session = Self { stream: route.connect().await?, last_id: 0 };
         let mut request = Vec::new();
         // Version, last change that was seen, time-out, session and its password: a new one.
         request.extend(0_i32.to_be_bytes());

@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+mod connection;
+mod protocol;
+mod publish;
+mod session;
+mod source;
+mod tls;
+
+pub use sentinel_datasource::{
+    Condition, Datasource, Key, Pem, Publish, PublishError, Secret, SourceError, StartError, State, Status,
+    ThreadWatch, Tls, Watch, WhenMissing,
+};
+
+pub use self::{connection::ZooKeeperConnection, source::ZooKeeperSource};

@@ -1,0 +1,36 @@
+//! The source against real servers: what every source has to stand, and what is special to ZooKeeper.
+
+mod access;
+mod changes;
+mod publish;
+mod subject;
+
+use std::process::ExitCode;
+
+use sentinel_testing::{run, suite, trial};
+
+use self::subject::Subject;
+
+macro_rules! trials {
+    ($($module:ident::$trial:ident),+ $(,)?) => {
+        [$(trial(stringify!($trial), $module::$trial),)+]
+    };
+}
+
+fn main() -> ExitCode {
+    let own = trials![
+        access::connections_are_encrypted_and_the_server_has_to_show_who_it_is,
+        access::where_both_have_to_show_who_they_are_certificates_are_read_for_each_connection,
+        access::who_may_not_read_a_node_is_denied,
+        changes::several_nodes_are_in_force_together_and_each_keeps_its_last_good_rules,
+        changes::a_node_whose_parents_are_missing_is_in_force_once_it_is_made,
+        changes::of_several_servers_one_that_is_there_is_enough,
+        changes::a_server_that_says_nothing_is_left,
+        changes::a_session_ends_with_its_watch,
+        changes::a_server_that_announces_too_much_is_not_listened_to,
+        publish::what_is_published_is_in_force_and_nodes_on_the_way_are_made,
+        publish::a_write_under_a_condition_is_made_only_if_nobody_else_has_written,
+        publish::who_may_not_write_changes_nothing,
+    ];
+    run(suite::trials::<Subject>().into_iter().chain(own))
+}
