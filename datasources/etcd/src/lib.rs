@@ -1,0 +1,18 @@
+#![doc = include_str!("../README.md")]
+
+mod connection;
+mod endpoint;
+mod error;
+mod line;
+mod link;
+mod publish;
+mod source;
+mod tasks;
+mod tls;
+
+pub use sentinel_datasource::{
+    Condition, Datasource, Key, Pem, Publish, PublishError, Secret, SourceError, StartError, State, Status,
+    ThreadWatch, Tls, Watch, WhenMissing,
+};
+
+pub use self::{connection::EtcdConnection, source::EtcdSource};

@@ -1,0 +1,12 @@
+//! What every datasource has to stand, with etcd 3.5, over TLS.
+
+#[expect(dead_code, reason = "what only other trials need")]
+mod support;
+
+use std::process::ExitCode;
+
+use sentinel_testing::suite;
+
+fn main() -> ExitCode {
+    sentinel_testing::run(suite::trials::<support::OnEtcd<true>>())
+}

@@ -1,0 +1,199 @@
+use std::{
+    fs, io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use sentinel_core::Sentinel;
+use sentinel_etcd::{Datasource, EtcdSource, Pem, Secret, SourceError, Tls};
+use sentinel_testing::{
+    Tls as Encrypted,
+    servers::{Account, Etcd, EtcdOptions, EtcdVersion, Server as _, Unavailable},
+};
+use tokio::{runtime, task, time::sleep};
+use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter};
+
+use crate::support::{KEY, error, flow, threshold, told, trusting, within};
+
+const RECOVERY: Duration = Duration::from_secs(3);
+
+/// Why it does not start.
+async fn refusal(source: EtcdSource) -> SourceError {
+    let sentinel = Sentinel::default();
+    let start = Datasource::new(source).start_within(Duration::from_millis(800)).start(&sentinel);
+    let Err(refused) = start.await else { panic!("it starts") };
+    (*refused.error).clone()
+}
+
+pub(crate) async fn only_those_who_may_read_the_keys_are_let_in() -> Result<(), Unavailable> {
+    for version in [EtcdVersion::Installed, EtcdVersion::V3_5] {
+        let etcd = Etcd::start(EtcdOptions { version, auth: true, ..EtcdOptions::default() }).await?;
+        etcd.put(KEY, flow("orders", 1).as_bytes()).await.unwrap();
+        let source = || EtcdSource::new([etcd.endpoint()]).key(KEY);
+        let told = |account: Account| source().credentials(account.name, account.secret);
+        let denials = [
+            (source(), "user name is empty"),
+            (source().credentials("nobody", "nothing"), "authentication failed"),
+            (source().credentials(Account::READER.name, Account::WRITER.secret), "authentication failed"),
+            (told(Account::STRANGER), "permission denied"),
+        ];
+        for (source, words) in denials {
+            let begin = Instant::now();
+            let error = refusal(source).await;
+            assert!(matches!(error, SourceError::Denied { .. }), "{error:?}");
+            assert!(error.to_string().contains(words), "{error}");
+            assert!(error.to_string().starts_with(&format!("etcd at {} refuses", etcd.address())), "{error}");
+            assert!(begin.elapsed() < Duration::from_millis(700), "it is tried again and again");
+        }
+        let sentinel = Sentinel::default();
+        let _watch = Datasource::new(told(Account::READER)).start(&sentinel).await.unwrap();
+        assert_eq!(threshold(&sentinel, "orders"), Some(1));
+    }
+    let open = Etcd::start(EtcdOptions::default()).await?;
+    let error = refusal(EtcdSource::new([open.endpoint()]).key(KEY).credentials("orders", "a password")).await;
+    assert!(matches!(error, SourceError::Denied { .. }), "{error:?}");
+    assert!(error.to_string().contains("authentication is not enabled"), "{error}");
+    Ok(())
+}
+
+pub(crate) async fn a_password_that_was_changed_under_a_connection_leads_to_a_new_one() -> Result<(), Unavailable> {
+    let etcd = Etcd::start(EtcdOptions { auth: true, ..EtcdOptions::default() }).await?;
+    etcd.put(KEY, flow("orders", 1).as_bytes()).await.unwrap();
+    let password = Arc::new(Mutex::new(Account::READER.secret.to_owned()));
+    let source = EtcdSource::new([etcd.endpoint()]).key(KEY).credentials(Account::READER.name, told(&password));
+    let sentinel = Sentinel::default();
+    let watch = Datasource::new(source).start(&sentinel).await.unwrap();
+
+    // The token is void from now on, and nobody says so until it is used.
+    etcd.change_secret(Account::READER, "the next password").await.unwrap();
+    *password.lock() = "the next password".to_owned();
+    etcd.put(KEY, flow("orders", 2).as_bytes()).await.unwrap();
+    within(RECOVERY, "the change in force", &watch, || threshold(&sentinel, "orders") == Some(2)).await;
+    within(RECOVERY, "healthy", &watch, || watch.status().is_healthy()).await;
+    assert_eq!(watch.status().connections, 2);
+
+    // A source that is not told has no more access, and says so.
+    etcd.change_secret(Account::READER, "yet another password").await.unwrap();
+    etcd.put(KEY, flow("orders", 3).as_bytes()).await.unwrap();
+    within(RECOVERY, "the denial told", &watch, || error(&watch).contains("authentication failed")).await;
+    assert_eq!(threshold(&sentinel, "orders"), Some(2), "the last good rules stay in force");
+    Ok(())
+}
+
+pub(crate) async fn a_server_is_trusted_by_its_certificate_alone() -> Result<(), Unavailable> {
+    let etcd = Etcd::start(EtcdOptions { tls: Encrypted::Server, ..EtcdOptions::default() }).await?;
+    etcd.put(KEY, flow("orders", 1).as_bytes()).await.unwrap();
+    let source = |tls| EtcdSource::new([etcd.address().to_string()]).key(KEY).tls(tls);
+    let other = Tls::new().authority(Pem::file(&etcd.certificates().other_authority.path));
+    for distrusting in [Tls::new(), other, trusting(etcd.certificates()).domain("etcd.example")] {
+        let error = refusal(source(distrusting)).await;
+        assert!(matches!(error, SourceError::Unreachable { .. }), "{error:?}");
+        assert!(error.to_string().contains("invalid peer certificate"), "{error}");
+    }
+    for trusted in [trusting(etcd.certificates()), trusting(etcd.certificates()).domain("localhost")] {
+        let sentinel = Sentinel::default();
+        let _watch = Datasource::new(source(trusted)).start(&sentinel).await.unwrap();
+        assert_eq!(threshold(&sentinel, "orders"), Some(1));
+    }
+    // Nothing is sent to it in the open.
+    let plain = EtcdSource::new([etcd.address().to_string()]).key(KEY);
+    assert!(matches!(refusal(plain).await, SourceError::Unreachable { .. }));
+    Ok(())
+}
+
+pub(crate) async fn a_server_that_asks_for_a_certificate_lets_in_only_those_it_trusts() -> Result<(), Unavailable> {
+    let etcd = Etcd::start(EtcdOptions { tls: Encrypted::Mutual, ..EtcdOptions::default() }).await?;
+    etcd.put(KEY, flow("orders", 1).as_bytes()).await.unwrap();
+    let certificates = etcd.certificates();
+    let source = |tls| EtcdSource::new([etcd.endpoint()]).key(KEY).tls(tls);
+    let showing = |identity: &sentinel_testing::Identity| {
+        let [certificate, key] = [&identity.certificate, &identity.key].map(|pem| Pem::file(&pem.path));
+        trusting(certificates).identity(certificate, key)
+    };
+    for unknown in [trusting(certificates), showing(&certificates.other_client)] {
+        let error = refusal(source(unknown)).await;
+        assert!(matches!(error, SourceError::Denied { .. }), "{error:?}");
+    }
+    let sentinel = Sentinel::default();
+    let _watch = Datasource::new(source(showing(&certificates.client))).start(&sentinel).await.unwrap();
+    assert_eq!(threshold(&sentinel, "orders"), Some(1));
+    Ok(())
+}
+
+pub(crate) async fn certificates_that_were_renewed_are_taken_up() -> Result<(), Unavailable> {
+    let etcd = Etcd::start(EtcdOptions { tls: Encrypted::Mutual, ..EtcdOptions::default() }).await?;
+    etcd.put(KEY, flow("orders", 1).as_bytes()).await.unwrap();
+    let certificates = etcd.certificates();
+    let folder = tempfile::tempdir().unwrap();
+    let [authority, certificate, key] = ["authority", "certificate", "key"].map(|name| folder.path().join(name));
+    let tls = Tls::new().authority(Pem::file(&authority)).identity(Pem::file(&certificate), Pem::file(&key));
+    let source = EtcdSource::new([etcd.endpoint()]).key(KEY).tls(tls);
+    let sentinel = Sentinel::default();
+    let watch = Datasource::new(source).optional().start(&sentinel).await.unwrap();
+    assert!(error(&watch).contains(&authority.display().to_string()), "{}", error(&watch));
+
+    fs::write(&authority, &certificates.authority.text).unwrap();
+    fs::write(&certificate, "no certificate").unwrap();
+    fs::write(&key, "no key").unwrap();
+    within(RECOVERY, "the certificate refused", &watch, || error(&watch).contains("no certificate in it")).await;
+
+    fs::write(&certificate, &certificates.client.certificate.text).unwrap();
+    fs::write(&key, &certificates.client.key.text).unwrap();
+    within(RECOVERY, "the rules in force", &watch, || threshold(&sentinel, "orders") == Some(1)).await;
+    Ok(())
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+pub(crate) async fn nothing_that_is_logged_holds_a_secret() -> Result<(), Unavailable> {
+    let etcd = Etcd::start(EtcdOptions { auth: true, ..EtcdOptions::default() }).await?;
+    etcd.put(KEY, flow("orders", 1).as_bytes()).await.unwrap();
+    let source = |password: Secret| EtcdSource::new([etcd.endpoint()]).key(KEY).credentials("reader", password);
+    let (good, wrong) = (source(Account::READER.secret.into()), source("not the password".into()));
+    let shown = format!("{good:?} {wrong:?}");
+    let log = Log::default();
+    // One thread does everything, and hears all that is logged, by the client's libraries too.
+    let written = log.clone();
+    let everything = task::spawn_blocking(move || {
+        let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(written);
+        let _guard = tracing::subscriber::set_default(subscriber.finish());
+        runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let sentinel = Sentinel::default();
+            let watch = Datasource::new(good).start(&sentinel).await.unwrap();
+            let refused = Datasource::new(wrong).start(&sentinel).await.unwrap_err();
+            sleep(Duration::from_millis(100)).await;
+            format!("{watch:?} {refused} {refused:?}")
+        })
+    });
+    let said = everything.await.unwrap();
+    let log = String::from_utf8_lossy(&log.0.lock()).into_owned();
+    assert!(log.contains("h2::") && log.contains("the rules of the source are in force"), "{log}");
+    for secret in [Account::READER.secret, "not the password"] {
+        for text in [&log, &said, &shown] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+    assert!(!log.split_whitespace().any(|word| word.contains("token=") || word.contains("\"token\"")), "{log}");
+    Ok(())
+}

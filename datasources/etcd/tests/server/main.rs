@@ -1,0 +1,44 @@
+//! What every datasource has to stand, with the etcd of this machine, and what etcd alone has.
+
+mod access;
+mod faults;
+mod keys;
+mod publish;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::process::ExitCode;
+
+use sentinel_testing::{Trial, suite, trial};
+
+fn main() -> ExitCode {
+    sentinel_testing::run(suite::trials::<support::OnEtcd<false>>().into_iter().chain(own()))
+}
+
+/// Those of etcd alone.
+fn own() -> Vec<Trial> {
+    macro_rules! trials {
+        ($($module:ident::$trial:ident),+ $(,)?) => {
+            vec![$(trial(stringify!($trial), $module::$trial),)+]
+        };
+    }
+    trials![
+        access::only_those_who_may_read_the_keys_are_let_in,
+        access::a_password_that_was_changed_under_a_connection_leads_to_a_new_one,
+        access::a_server_is_trusted_by_its_certificate_alone,
+        access::a_server_that_asks_for_a_certificate_lets_in_only_those_it_trusts,
+        access::certificates_that_were_renewed_are_taken_up,
+        access::nothing_that_is_logged_holds_a_secret,
+        keys::several_keys_and_those_below_a_prefix_are_in_force_together,
+        keys::a_key_that_is_too_large_is_not_read_and_holds_up_no_other,
+        keys::keys_are_read_in_one_state_and_only_when_they_have_changed,
+        keys::more_keys_than_a_transaction_may_have_are_read,
+        faults::a_member_that_is_gone_or_silent_is_passed_over,
+        faults::a_server_that_falls_silent_is_noticed_without_being_read,
+        faults::a_connection_to_a_silent_server_ends_with_all_its_tasks,
+        faults::a_watch_that_falls_behind_what_is_forgotten_goes_on,
+        faults::a_quiet_connection_is_kept,
+        publish::rules_are_written_under_conditions,
+        publish::what_cannot_be_written_is_an_error,
+    ]
+}
