@@ -2,7 +2,7 @@
 
 mod rules;
 
-use sentinel_core::{Encoding, FAMILIES, Format, Parsed, Rules, Sentinel};
+use sentinel_core::{Encoding, FAMILIES, Format, InvalidDocument, Parsed, Rules, Sentinel};
 
 pub use self::rules::{AnyRule, rules_of};
 
@@ -25,13 +25,13 @@ pub fn document(bytes: &[u8], format: Format) {
     }
 }
 
-/// Reads a document of others, of the family that the first byte chooses: whatever the bytes, there is no panic; what is
+/// Reads a document of others, of the family that the first byte chooses if it is a digit: whatever the bytes, there is no panic; what is
 /// read can be written as ours, and comes back; and what can be written in the same form comes back from that, too.
 pub fn document_of_others(bytes: &[u8], encoding: Encoding) {
-    let Some((first, bytes)) = bytes.split_first() else { return };
-    let encoding = match FAMILIES.get(usize::from(first.wrapping_sub(b'0'))) {
-        Some(family) => encoding.family(*family),
-        None => encoding,
+    let Some((first, rest)) = bytes.split_first() else { return };
+    let (encoding, bytes) = match FAMILIES.get(usize::from(first.wrapping_sub(b'0'))) {
+        Some(family) => (encoding.family(*family), rest),
+        None => (encoding, bytes),
     };
     let parsed = match Rules::decode(bytes, &encoding) {
         Ok(parsed) => parsed,
@@ -39,9 +39,10 @@ pub fn document_of_others(bytes: &[u8], encoding: Encoding) {
     };
     match parsed.rules.encode(&encoding) {
         Ok(text) => {
-            // Without rules, nothing says of which family they would be; with them, they do not always say so.
+            // What is left open cannot always be told, for those who write it as for those who read it.
+            let is_open = encoding.family.is_none() || encoding.dialect.is_none();
             let again = match Rules::decode(text.as_bytes(), &encoding) {
-                Err(_) if encoding.family.is_none() => None,
+                Err(InvalidDocument::Ambiguous { .. }) if is_open => None,
                 again => Some(again.expect("what was written can be read")),
             };
             assert!(again.is_none_or(|again| again.rules == parsed.rules));

@@ -204,7 +204,7 @@ impl Rules {
         }
     }
 
-    /// Writes the rules in any form, so that [`decode`](Rules::decode) reads the same rules.
+    /// Writes the rules in any form, so that [`decode`](Rules::decode) reads the same rules when it is told which.
     ///
     /// # Errors
     ///
