@@ -49,6 +49,8 @@ pub struct Certificates {
     pub server: Identity,
     /// For a client.
     pub client: Identity,
+    /// For a client that is the user `reader`, to servers that know users by their certificates.
+    pub reader: Identity,
     /// The certificate of another authority, which no server trusts.
     pub other_authority: Pem,
     /// For a client, signed by the other authority.
@@ -85,10 +87,11 @@ impl Certificates {
         let folder = tempfile::tempdir().expect("a folder for certificates can be made");
         let trusted = authority("Authority of a test");
         let other = authority("Authority of nobody");
-        let identity = |name: &str, authority| Identity::signed(folder.path(), name, authority);
+        let identity = |name: &str, authority| Identity::signed(folder.path(), name, None, authority);
         Self {
             server: identity("server", &trusted),
             client: identity("client", &trusted),
+            reader: Identity::signed(folder.path(), "reader", Some("reader"), &trusted),
             other_client: identity("other-client", &other),
             authority: Pem::write(folder.path(), "authority", pem(&trusted)),
             other_authority: Pem::write(folder.path(), "other-authority", pem(&other)),
@@ -120,11 +123,14 @@ impl Certificates {
 }
 
 impl Identity {
-    fn signed(folder: &Path, name: &str, authority: &CertifiedIssuer<'_, KeyPair>) -> Self {
+    fn signed(folder: &Path, name: &str, user: Option<&str>, authority: &CertifiedIssuer<'_, KeyPair>) -> Self {
         let mut params = CertificateParams::default();
-        // No common name: etcd would take it for that of a user.
+        // No common name where there is no user: servers would take it for that of one.
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::OrganizationName, name);
+        if let Some(user) = user {
+            params.distinguished_name.push(DnType::CommonName, user);
+        }
         let localhost = "localhost".try_into().expect("a name in ASCII");
         let addresses = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         params.subject_alt_names = vec![SanType::DnsName(localhost)];

@@ -34,7 +34,8 @@ pub struct KubernetesOptions;
 /// The API server of Kubernetes over an etcd of its own, with nothing else of a cluster.
 ///
 /// It speaks TLS only and knows the [accounts](Account) by their tokens, of which [`Account::ADMIN`] may do everything
-/// and the others [what they are granted](Self::grant). Custom resources, watches and server-side apply work.
+/// and the others [what they are granted](Self::grant); [`Account::READER`] by its certificate as well. Custom resources,
+/// watches and server-side apply work.
 ///
 /// Keys are paths of objects, such as `api/v1/namespaces/default/configmaps/flow`; values are objects as JSON or YAML.
 pub struct Kubernetes {
@@ -144,6 +145,7 @@ impl Server for Kubernetes {
             format!("--tls-cert-file={}", path(&certificates.server.certificate.path)),
             format!("--tls-private-key-file={}", path(&certificates.server.key.path)),
             "--token-auth-file=tokens.csv".to_owned(),
+            format!("--client-ca-file={}", path(&certificates.authority.path)),
             "--authorization-mode=RBAC".to_owned(),
             "--service-account-key-file=account.pub".to_owned(),
             "--service-account-signing-key-file=account.key".to_owned(),

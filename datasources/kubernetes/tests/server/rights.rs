@@ -1,0 +1,171 @@
+//! Who may do what, and how they show who they are.
+
+use std::{fs, time::Duration};
+
+use sentinel_core::{FlowRule, Rules, Sentinel};
+use sentinel_datasource::{
+    Condition, Connection as _, Datasource, Pem, Publish as _, PublishError, Secret, Source as _, SourceError,
+    StartError, State, Tls,
+};
+use sentinel_kubernetes::{Access, Kind, KubernetesSource, manifests::PUBLISHER, resources::GROUP};
+use sentinel_testing::{
+    Identity,
+    servers::{Account, Unavailable},
+};
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::cluster::{Cluster, Followed, flow};
+
+async fn refused(source: KubernetesSource) -> StartError {
+    Datasource::new(source).start_within(Duration::from_secs(2)).start(&Sentinel::default()).await.unwrap_err()
+}
+
+pub(crate) async fn the_printed_roles_are_enough_and_no_more() -> Result<(), Unavailable> {
+    let cluster = Cluster::start().await?;
+    cluster.rules(Kind::FlowRules, "default", "orders", flow("orders", 1)).await;
+    let followed = Followed::new(cluster.source("default")).await;
+    assert_eq!(followed.flow().len(), 1);
+    assert_eq!(cluster.accepted(Kind::FlowRules, "default", "orders").await["status"], "True");
+    assert_eq!(followed.status().remark, None);
+
+    let key = "FlowRules/default/orders";
+    let rules = Rules::new().flow([FlowRule::new("orders", 2.0)]);
+    let mut reader = cluster.source("default");
+    for condition in [Condition::Always, Condition::Absent, Condition::Revision("1/u".to_owned())] {
+        let written = reader.publish(key, &rules, condition.clone()).await;
+        let is_denied = matches!(written, Err(PublishError::Source(SourceError::Denied { .. })));
+        assert!(is_denied, "a reader writes under {condition:?}: {written:?}");
+    }
+
+    let writer = json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": Account::WRITER.name});
+    cluster.bind(PUBLISHER, writer).await;
+    let writer = || KubernetesSource::new(cluster.access(Account::WRITER)).namespace("default");
+    writer().publish(key, &rules, Condition::Always).await.unwrap();
+    followed.until_flow(&[("orders", 2)]).await;
+    assert!(matches!(*refused(writer()).await.error, SourceError::Denied { .. }));
+
+    for nobody in [cluster.access(Account::STRANGER), cluster.trusting(), cluster.trusting().token("nonsense")] {
+        let error = refused(KubernetesSource::new(nobody).namespace("default")).await;
+        assert!(matches!(*error.error, SourceError::Denied { .. }), "{error}");
+    }
+    Ok(())
+}
+
+pub(crate) async fn without_the_right_to_write_status_rules_are_in_force() -> Result<(), Unavailable> {
+    let cluster = Cluster::start().await?;
+    cluster.0.grant(Account::STRANGER, GROUP, "flowrules", &["list", "watch"]).await.unwrap();
+    cluster.rules(Kind::FlowRules, "default", "orders", flow("orders", 1)).await;
+    let source = KubernetesSource::new(cluster.access(Account::STRANGER)).namespace("default").kinds([Kind::FlowRules]);
+    let followed = Followed::new(source).await;
+    assert_eq!(followed.flow().len(), 1);
+    sleep(Duration::from_secs(4)).await;
+    cluster.rules(Kind::FlowRules, "default", "orders", flow("orders", 2)).await;
+    followed.until_flow(&[("orders", 2)]).await;
+    assert!(followed.status().is_healthy());
+    let remark = followed.status().remark.unwrap_or_default();
+    assert!(remark.starts_with("no status is written: ") && remark.contains("flowrules"), "{remark}");
+    assert!(cluster.object(Kind::FlowRules, "default", "orders").await["status"].is_null());
+    Ok(())
+}
+
+pub(crate) async fn a_token_that_expires_is_denied_until_its_file_has_another() -> Result<(), Unavailable> {
+    let cluster = Cluster::start().await?;
+    cluster.service_account().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    fs::write(&path, cluster.token(1).await? + "\n").unwrap();
+    cluster.rules(Kind::FlowRules, "default", "orders", flow("orders", 1)).await;
+    let access = cluster.trusting().token(Secret::file(&path));
+    let source = Datasource::new(KubernetesSource::new(access).namespace("default")).name("rules");
+    let sentinel = Sentinel::default();
+    let watch = source.resync_interval(Duration::from_millis(500)).start(&sentinel).await.unwrap();
+    let followed = Followed { sentinel, watch };
+    followed.until_flow(&[("orders", 1)]).await;
+
+    // Renewed in time, nobody notices.
+    let connections = followed.status().connections;
+    fs::write(&path, cluster.token(2).await?).unwrap();
+    cluster.revoke(1).await;
+    sleep(Duration::from_secs(12)).await;
+    assert_eq!((followed.status().connections, followed.error()), (connections, String::new()));
+
+    cluster.revoke(2).await;
+    followed.until("the end of the token noticed", |followed| followed.status().state == State::Connecting).await;
+    let error = followed.status().last_error.unwrap().1;
+    assert!(matches!(*error, SourceError::Denied { .. }), "{error}");
+    cluster.rules(Kind::FlowRules, "default", "orders", flow("orders", 2)).await;
+    followed.until_flow(&[("orders", 1)]).await;
+    fs::write(&path, cluster.token(3).await?).unwrap();
+    followed.until_flow(&[("orders", 2)]).await;
+    assert!(followed.status().is_healthy());
+    Ok(())
+}
+
+pub(crate) async fn a_server_whose_certificate_nobody_trusts_gets_no_token() -> Result<(), Unavailable> {
+    let cluster = Cluster::start().await?;
+    let certificates = cluster.0.certificates();
+    let other = Pem::file(&certificates.other_authority.path);
+    let source = |tls| KubernetesSource::new(cluster.access(Account::READER).tls(tls)).namespace("default");
+    for tls in [Tls::new().authority(other), Tls::new()] {
+        let error = refused(source(tls)).await;
+        assert!(matches!(*error.error, SourceError::Unreachable { .. }), "{error}");
+        assert!(error.to_string().contains("invalid peer certificate"), "{error}");
+    }
+    let trusted = || Tls::new().authority(Pem::file(&certificates.authority.path));
+    let error = refused(source(trusted().domain("elsewhere.example"))).await;
+    assert!(error.to_string().contains("elsewhere.example"), "{error}");
+    let named = Followed::new(source(trusted().domain("localhost"))).await;
+    assert!(named.status().is_healthy());
+
+    let missing = refused(source(Tls::new().authority(Pem::file("/nowhere/ca.pem")))).await;
+    assert!(matches!(*missing.error, SourceError::Setting { .. }), "{missing}");
+    Ok(())
+}
+
+pub(crate) async fn a_client_certificate_is_as_good_as_a_token_and_is_read_anew() -> Result<(), Unavailable> {
+    let cluster = Cluster::start().await?;
+    let certificates = cluster.0.certificates();
+    cluster.rules(Kind::FlowRules, "default", "orders", flow("orders", 1)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let paths = ["client.pem", "client.key"].map(|name| folder.path().join(name));
+    let source = || {
+        let [certificate, key] = paths.clone().map(Pem::file);
+        let authority = Pem::file(&certificates.authority.path);
+        let tls = Tls::new().authority(authority).identity(certificate, key);
+        KubernetesSource::new(Access::server(cluster.0.endpoint()).tls(tls)).namespace("default")
+    };
+    let shown = |identity: &Identity| {
+        fs::write(&paths[0], &identity.certificate.text).unwrap();
+        fs::write(&paths[1], &identity.key.text).unwrap();
+    };
+    let mut anew = source();
+    shown(&certificates.client);
+    let nobody = refused(source()).await;
+    assert!(matches!(*nobody.error, SourceError::Denied { .. }), "its name is none of a user: {nobody}");
+    shown(&certificates.other_client);
+    let strange = refused(source()).await;
+    assert!(matches!(*strange.error, SourceError::Denied { .. }), "nobody trusts its authority: {strange}");
+    shown(&certificates.reader);
+    let followed = Followed::new(source()).await;
+    assert_eq!(followed.flow().len(), 1);
+
+    // The same source, before and after its files were there.
+    fs::remove_file(&paths[1]).unwrap();
+    let error = anew.connect().await.unwrap_err();
+    assert!(matches!(error, SourceError::Setting { .. }), "{error}");
+    shown(&certificates.reader);
+    anew.connect().await.unwrap().read().await.unwrap();
+    Ok(())
+}
+
+pub(crate) async fn a_kubeconfig_is_enough() -> Result<(), Unavailable> {
+    let cluster = Cluster::start().await?;
+    cluster.rules(Kind::FlowRules, "default", "orders", flow("orders", 1)).await;
+    let kubeconfig = || Access::kubeconfig(cluster.0.kubeconfig(Account::READER));
+    let followed = Followed::new(KubernetesSource::new(kubeconfig())).await;
+    assert_eq!(followed.flow().len(), 1, "in the namespace `default`, where the context names no other");
+    let error = refused(KubernetesSource::new(kubeconfig().context("elsewhere"))).await;
+    assert!(matches!(*error.error, SourceError::Setting { .. }) && error.to_string().contains("elsewhere"), "{error}");
+    Ok(())
+}
