@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+mod access;
+mod client;
+mod connection;
+mod login;
+mod protocol;
+mod publish;
+mod server;
+mod source;
+mod stream;
+mod tls;
+
+pub use sentinel_datasource::{
+    Condition, Datasource, Key, Pem, Publish, PublishError, Secret, SourceError, StartError, State, Status,
+    ThreadWatch, Tls, Watch, WhenMissing,
+};
+
+pub use self::{connection::NacosConnection, source::NacosSource};

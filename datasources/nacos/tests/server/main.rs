@@ -1,0 +1,39 @@
+//! Against a real server, over lines that break.
+
+use std::process::ExitCode;
+
+use sentinel_testing::{run, suite, trial};
+
+mod access;
+mod encryption;
+mod ids;
+mod login;
+mod publish;
+mod subject;
+mod support;
+
+macro_rules! trials {
+    ($($module:ident::$trial:ident),+ $(,)?) => {
+        [$(trial(stringify!($trial), $module::$trial),)+]
+    };
+}
+
+fn main() -> ExitCode {
+    let own = trials![
+        access::who_logs_in_as_nobody_is_denied,
+        access::when_one_server_goes_the_next_is_asked,
+        access::a_connection_on_which_nothing_happens_is_kept,
+        encryption::connections_are_encrypted_and_the_server_has_to_show_who_it_is,
+        encryption::certificates_of_clients_are_read_for_each_connection,
+        ids::what_the_dashboard_publishes_is_followed,
+        ids::several_data_ids_of_a_group_and_a_namespace_are_one_source,
+        ids::what_is_far_too_large_is_not_even_received,
+        login::a_token_is_renewed_before_it_is_too_old,
+        login::servers_before_version_3_give_tokens_elsewhere,
+        login::what_is_wrong_with_a_login_is_told_without_secrets,
+        publish::rules_are_written_under_conditions,
+        publish::documents_of_the_dashboard_are_written_as_well,
+        publish::what_cannot_be_written_is_an_error,
+    ];
+    run(suite::trials::<subject::Nacos>().into_iter().chain(own))
+}

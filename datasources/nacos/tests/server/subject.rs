@@ -1,0 +1,88 @@
+use std::{net::SocketAddr, sync::Arc};
+
+use parking_lot::Mutex;
+use sentinel_nacos::{NacosSource, Secret};
+use sentinel_testing::{
+    Proxy,
+    servers::{self, Account, NacosOptions, Server as _, Unavailable},
+    suite::Subject,
+};
+
+/// The data id that the trials of all datasources write.
+const KEY: &str = "sentinel-rules";
+
+/// A password that the server never heard of.
+const WRONG: &str = "wrong-7b1d2c";
+
+/// What the password is changed to.
+const CHANGED: &str = "changed-49e8a0";
+
+/// A server, and a user of it whose password changes.
+pub(crate) struct Nacos {
+    server: servers::Nacos,
+    password: Arc<Mutex<String>>,
+    /// Where the line to the second port begins.
+    grpc_port: Mutex<Option<u16>>,
+}
+
+impl Nacos {
+    fn source_of(&self, address: SocketAddr, password: impl Into<Secret>) -> NacosSource {
+        let source = NacosSource::new(address.to_string(), KEY).user(Account::READER.name, password);
+        match *self.grpc_port.lock() {
+            Some(port) => source.grpc_port(port),
+            None => source,
+        }
+    }
+}
+
+impl Subject for Nacos {
+    type Source = NacosSource;
+
+    async fn start() -> Result<Self, Unavailable> {
+        let server = servers::Nacos::start(NacosOptions { auth: true }).await?;
+        let Account { name, secret, .. } = Account::READER;
+        server.admit(name, secret, false).await.unwrap();
+        Ok(Self { server, password: Arc::new(Mutex::new(secret.to_owned())), grpc_port: Mutex::default() })
+    }
+
+    async fn proxies(&self) -> Vec<Proxy> {
+        let grpc = Proxy::to(self.server.grpc_address()).await;
+        *self.grpc_port.lock() = Some(grpc.address().port());
+        vec![Proxy::to(self.server.address()).await, grpc]
+    }
+
+    fn source(&self, address: SocketAddr) -> NacosSource {
+        let password = Arc::clone(&self.password);
+        self.source_of(address, Secret::told(move || Some(password.lock().clone().into())))
+    }
+
+    fn stranger(&self, address: SocketAddr) -> NacosSource {
+        self.source_of(address, WRONG)
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec![Account::READER.secret.to_owned(), WRONG.to_owned(), CHANGED.to_owned()]
+    }
+
+    async fn rotate(&mut self) -> bool {
+        self.server.admit(Account::READER.name, CHANGED, false).await.unwrap();
+        *self.password.lock() = CHANGED.to_owned();
+        true
+    }
+
+    async fn put(&self, document: &str) -> Result<(), String> {
+        self.server.put(KEY, document.as_bytes()).await.map_err(|error| error.to_string())
+    }
+
+    async fn delete(&self) -> Result<(), String> {
+        self.server.delete(KEY).await.map_err(|error| error.to_string())
+    }
+
+    fn kill(&mut self) {
+        self.server.kill();
+    }
+
+    async fn restart(&mut self) {
+        self.server.restart().await;
+    }
+}
