@@ -1,3 +1,6 @@
+#[cfg(feature = "rustls")]
+mod rustls;
+
 use std::{fmt, fs, path::PathBuf, sync::Arc};
 
 use crate::{Cause, SourceError};

@@ -3,10 +3,10 @@
 use std::{error::Error as _, io};
 
 use etcd_client::Error;
-use sentinel_datasource::{Cause, SourceError};
+use sentinel_datasource::{Cause, SourceError, Tls};
 use tonic::{Code, Status};
 
-use crate::{line::Fault, tls::is_denied};
+use crate::line::Fault;
 
 /// What the server says when a name, a password or a right is missing, whatever the code that comes with it.
 const DENIALS: [&str; 4] =
@@ -45,7 +45,11 @@ pub(crate) fn refused(server: &str, code: Code, message: &str) -> SourceError {
 /// What it means that there is no line, or no more.
 pub(crate) fn lost(server: &str, error: &io::Error) -> SourceError {
     let (server, cause) = (server.to_owned(), Cause::from(error));
-    if is_denied(error) { SourceError::Denied { server, cause } } else { SourceError::Unreachable { server, cause } }
+    if Tls::is_refused(error) {
+        SourceError::Denied { server, cause }
+    } else {
+        SourceError::Unreachable { server, cause }
+    }
 }
 
 /// Whether the revision that was asked for is forgotten by now.

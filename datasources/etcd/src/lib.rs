@@ -8,7 +8,6 @@ mod link;
 mod publish;
 mod source;
 mod tasks;
-mod tls;
 
 pub use sentinel_datasource::{
     Condition, Datasource, Key, Pem, Publish, PublishError, Secret, SourceError, StartError, State, Status,

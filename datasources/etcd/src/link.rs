@@ -15,7 +15,6 @@ use crate::{
     line::{Fault, Line},
     source::Patience,
     tasks::{Ending, Tasks},
-    tls::connector,
 };
 
 /// A connection to one member. All that it has started ends with it.
@@ -38,8 +37,8 @@ impl Link {
         let server = format!("etcd at {endpoint}");
         let place = endpoint.place(tls.is_some())?;
         let encryption = match tls {
-            Some(tls) => Some(connector(tls, &place.host)?),
-            None if place.is_encrypted => Some(connector(&Tls::new(), &place.host)?),
+            Some(tls) => Some(tls.connector(&place.host, &["h2"])?),
+            None if place.is_encrypted => Some(Tls::new().connector(&place.host, &["h2"])?),
             None => None,
         };
         let line = Line::open((&place.host, place.port), encryption).await.map_err(|error| lost(&server, &error))?;

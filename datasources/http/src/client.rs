@@ -3,11 +3,8 @@
 mod address;
 mod tls;
 
-use std::{error::Error as _, io};
-
 pub use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use reqwest::{header::HeaderMap, redirect, retry};
-use rustls::AlertDescription;
 use sentinel_core::Encoding;
 use sentinel_datasource::{Cause, Document, SourceError, Tls};
 
@@ -141,7 +138,7 @@ impl Client {
         let error = error.without_url();
         let server = self.server.clone();
         match () {
-            () if refuses_certificate(&error) => SourceError::Denied { server, cause: error.into() },
+            () if Tls::is_refused(&error) => SourceError::Denied { server, cause: error.into() },
             () if error.is_builder() => SourceError::Failed { server, cause: error.into() },
             () => SourceError::Unreachable { server, cause: error.into() },
         }
@@ -151,37 +148,4 @@ impl Client {
 /// Scheme, host and port of an URL.
 pub fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
-}
-
-/// Whether the server has ended the connection over the client's certificate, or over the lack of one.
-fn refuses_certificate(error: &reqwest::Error) -> bool {
-    let mut next = error.source();
-    while let Some(cause) = next {
-        // What an error of the system wraps is not among its causes.
-        let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let error = wrapped.and_then(|wrapped| wrapped.downcast_ref()).or_else(|| cause.downcast_ref());
-        if let Some(rustls::Error::AlertReceived(alert)) = error {
-            return is_about_certificate(*alert);
-        }
-        next = cause.source();
-    }
-    false
-}
-
-fn is_about_certificate(alert: AlertDescription) -> bool {
-    use AlertDescription as Alert;
-
-    matches!(
-        alert,
-        Alert::AccessDenied
-            | Alert::BadCertificate
-            | Alert::CertificateExpired
-            | Alert::CertificateRequired
-            | Alert::CertificateRevoked
-            | Alert::CertificateUnknown
-            | Alert::DecryptError
-            | Alert::NoCertificate
-            | Alert::UnknownCA
-            | Alert::UnsupportedCertificate
-    )
 }

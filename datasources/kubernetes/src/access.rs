@@ -2,10 +2,11 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use futures_util::FutureExt as _;
 use k8s_openapi::ByteString;
 use kube::{
     Config,
-    config::{AuthInfo, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
+    config::{AuthInfo, Cluster, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use sentinel_datasource::{
     Cause, Pem, Secret, SourceError, Tls,
@@ -48,18 +49,11 @@ enum Place {
 
 /// What a connection is made of.
 pub(crate) struct Entrance {
-    /// Where the server is, whom it has to be trusted by, and whatever else requests are made of.
+    /// Where the server is, and what requests say beyond the token.
     pub(crate) config: Config,
-    pub(crate) identity: Option<Identity>,
+    pub(crate) tls: Tls,
     /// The token, where this crate reads it for each request.
     pub(crate) token: Option<Secret>,
-}
-
-/// A client certificate and its key, in PEM.
-#[derive(PartialEq)]
-pub(crate) struct Identity {
-    pub(crate) certificate: Vec<u8>,
-    pub(crate) key: Vec<u8>,
 }
 
 impl Access {
@@ -111,21 +105,11 @@ impl Access {
 
     /// Reads everything that a connection is made of.
     pub(crate) fn enter(&self) -> Result<Entrance, SourceError> {
-        let mut config = self.config()?;
-        if config.accept_invalid_certs {
-            return Err(unfit("insecure-skip-tls-verify: the certificate of the server is always checked"));
-        }
-        let mut identity = identity(&config.auth_info)?;
-        if let Some(tls) = &self.tls {
-            if let Some(authority) = &tls.authority {
-                config.root_cert = Some(certificates(&authority.read()?)?);
-            }
-            if let Some((certificate, key)) = &tls.identity {
-                identity = Some(Identity { certificate: certificate.read()?, key: key.read()? });
-            }
-            if let Some(domain) = &tls.domain {
-                config.tls_server_name = Some(domain.clone());
-            }
+        let (mut config, mut tls) = self.place()?;
+        if let Some(given) = self.tls.clone() {
+            tls.authority = given.authority.or(tls.authority);
+            tls.identity = given.identity.or(tls.identity);
+            tls.domain = given.domain.or(tls.domain);
         }
         let token = match &self.token {
             Some(token) => Some(token.clone()),
@@ -135,17 +119,17 @@ impl Access {
         if token.is_some() {
             config.auth_info = AuthInfo::default();
         }
-        Ok(Entrance { config, identity, token })
+        Ok(Entrance { config, tls, token })
     }
 
-    fn config(&self) -> Result<Config, SourceError> {
+    fn place(&self) -> Result<(Config, Tls), SourceError> {
         match &self.place {
             Place::Server(url) => {
                 let url: http::Uri = url.parse().map_err(|error: http::uri::InvalidUri| address(error.to_string()))?;
                 let is_known = matches!(url.scheme_str(), Some("https" | "http"));
                 let authority = url.authority().filter(|authority| is_known && !authority.as_str().contains('@'));
                 authority.ok_or_else(|| address("it is https://, a host and a port, without credentials"))?;
-                Ok(Config::new(url))
+                Ok((Config::new(url), Tls::new()))
             }
             Place::InCluster => in_cluster(),
             Place::Kubeconfig(path) => self.kubeconfig_of(Kubeconfig::read_from(path)),
@@ -156,17 +140,25 @@ impl Access {
         }
     }
 
-    fn kubeconfig_of(&self, kubeconfig: Result<Kubeconfig, KubeconfigError>) -> Result<Config, SourceError> {
+    fn kubeconfig_of(&self, kubeconfig: Result<Kubeconfig, KubeconfigError>) -> Result<(Config, Tls), SourceError> {
         let kubeconfig = kubeconfig.map_err(|error| unreadable(&error))?;
-        let proxies = kubeconfig.clusters.iter().filter_map(|cluster| cluster.cluster.as_ref()?.proxy_url.as_ref());
-        if proxies.count() > 0 {
-            return Err(unfit("proxy-url: there is no connection through a proxy"));
-        }
+        let mut tls = match cluster(&kubeconfig, self.context.as_ref()) {
+            Some(Cluster { proxy_url: Some(_), .. }) => {
+                return Err(unfit("proxy-url: there is no way through a proxy"));
+            }
+            Some(Cluster { insecure_skip_tls_verify: Some(true), .. }) => {
+                return Err(unfit("insecure-skip-tls-verify: the certificate of the server is always checked"));
+            }
+            Some(cluster) => trusted(cluster)?,
+            // What is missing is told by what reads it.
+            None => Tls::new(),
+        };
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         // Nothing in it waits: it is async for historical reasons.
-        let config = futures_util::FutureExt::now_or_never(Config::from_custom_kubeconfig(kubeconfig, &options));
-        let config = config.ok_or_else(|| unfit("it takes too long"))?;
-        config.map_err(|error| unreadable(&error))
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options).now_or_never();
+        let config = config.ok_or_else(|| unfit("it takes too long"))?.map_err(|error| unreadable(&error))?;
+        tls.identity = identity(&config.auth_info)?;
+        Ok((config, tls))
     }
 }
 
@@ -188,11 +180,14 @@ impl fmt::Debug for Access {
     }
 }
 
-fn in_cluster() -> Result<Config, SourceError> {
-    Config::incluster().map_err(|error: InClusterError| SourceError::Setting {
+fn in_cluster() -> Result<(Config, Tls), SourceError> {
+    let config = Config::incluster().map_err(|error: InClusterError| SourceError::Setting {
         setting: "the service account of the pod",
         cause: error.into(),
-    })
+    })?;
+    let mut tls = Tls::new();
+    tls.authority = config.root_cert_file.as_ref().map(Pem::file);
+    Ok((config, tls))
 }
 
 fn is_missing(error: &KubeconfigError) -> bool {
@@ -219,38 +214,45 @@ fn unreadable(error: &KubeconfigError) -> SourceError {
     }
 }
 
-/// The certificates of a PEM document.
-fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, SourceError> {
-    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+/// The cluster that a kubeconfig is about, in this context or its current one.
+fn cluster<'a>(kubeconfig: &'a Kubeconfig, context: Option<&String>) -> Option<&'a Cluster> {
+    let name = context.or(kubeconfig.current_context.as_ref())?;
+    let context = kubeconfig.contexts.iter().find(|context| context.name == *name)?.context.as_ref()?;
+    kubeconfig.clusters.iter().find(|cluster| cluster.name == context.cluster)?.cluster.as_ref()
+}
 
-    let read: Result<Vec<Vec<u8>>, _> =
-        CertificateDer::pem_slice_iter(pem).map(|der| der.map(|der| der.to_vec())).collect();
-    let read = read.map_err(|error| Cause::text(error.to_string()));
-    let read = read.and_then(|read| if read.is_empty() { Err(Cause::text("there is none")) } else { Ok(read) });
-    read.map_err(|cause| SourceError::Setting { setting: "the certificate of the authority", cause })
+/// Whom the kubeconfig trusts.
+fn trusted(cluster: &Cluster) -> Result<Tls, SourceError> {
+    let data = cluster.certificate_authority_data.as_deref();
+    let mut tls = Tls::new();
+    tls.authority = pem("certificate-authority-data", data, cluster.certificate_authority.as_ref())?;
+    tls.domain = cluster.tls_server_name.clone();
+    Ok(tls)
 }
 
 /// The client certificate of a kubeconfig, and its key.
-fn identity(user: &AuthInfo) -> Result<Option<Identity>, SourceError> {
-    let key_data = user.client_key_data.as_ref().map(SecretString::expose_secret);
-    let certificate = data("client-certificate-data", user.client_certificate_data.as_deref())
-        .or_else(|| user.client_certificate.as_ref().map(|path| Pem::file(path).read()))
-        .transpose()?;
-    let key = data("client-key-data", key_data)
-        .or_else(|| user.client_key.as_ref().map(|path| Pem::file(path).read()))
-        .transpose()?;
+fn identity(user: &AuthInfo) -> Result<Option<(Pem, Pem)>, SourceError> {
+    let data = user.client_certificate_data.as_deref();
+    let certificate = pem("client-certificate-data", data, user.client_certificate.as_ref())?;
+    let data = user.client_key_data.as_ref().map(SecretString::expose_secret);
+    let key = pem("client-key-data", data, user.client_key.as_ref())?;
     match (certificate, key) {
-        (Some(certificate), Some(key)) => Ok(Some(Identity { certificate, key })),
+        (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
         (None, None) => Ok(None),
         _ => Err(unfit("a client certificate needs its key, and the other way round")),
     }
 }
 
-/// What a field of a kubeconfig holds in base64.
-fn data(name: &str, text: Option<&str>) -> Option<Result<Vec<u8>, SourceError>> {
+/// What a field of a kubeconfig holds in base64, or else a file.
+fn pem(name: &str, data: Option<&str>, path: Option<&String>) -> Result<Option<Pem>, SourceError> {
     let decode = |text| ByteString::deserialize(StrDeserializer::<serde::de::value::Error>::new(text));
-    let text = text.filter(|text| !text.is_empty())?;
-    Some(decode(text).map(|bytes| bytes.0).map_err(|_| unfit(format!("{name} is not base64"))))
+    match data.filter(|data| !data.is_empty()) {
+        Some(data) => match decode(data) {
+            Ok(bytes) => Ok(Some(Pem::bytes(bytes.0))),
+            Err(_) => Err(unfit(format!("{name} is not base64"))),
+        },
+        None => Ok(path.map(Pem::file)),
+    }
 }
 
 #[cfg(test)]
@@ -275,13 +277,17 @@ mod tests {
         let entrance = kubeconfig("token: s3cret", "").unwrap();
         assert_eq!(entrance.config.cluster_url.to_string(), "https://127.0.0.1:6443/");
         assert_eq!(entrance.config.default_namespace, "orders");
-        assert!(entrance.token.is_none() && entrance.identity.is_none());
+        assert!(entrance.token.is_none() && entrance.tls.authority.is_none() && entrance.tls.identity.is_none());
 
         let entrance = kubeconfig("tokenFile: /run/token", "").unwrap();
         assert!(entrance.token.is_some(), "the file is read for each request");
 
-        let entrance = kubeconfig("client-certificate-data: YQ==, client-key-data: Yg==", "").unwrap();
-        assert!(entrance.identity == Some(Identity { certificate: b"a".to_vec(), key: b"b".to_vec() }));
+        let shown = "client-certificate-data: YQ==, client-key-data: Yg==";
+        let entrance = kubeconfig(shown, ", tls-server-name: k, certificate-authority-data: Yw==").unwrap();
+        let Tls { authority, identity, domain, .. } = entrance.tls;
+        let (certificate, key) = identity.unwrap();
+        let read = [certificate, key, authority.unwrap()].map(|pem| pem.read().unwrap());
+        assert_eq!((read, domain.as_deref()), ([b"a", b"b", b"c"].map(|text| text.to_vec()), Some("k")));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! A client of the API server that rests on no process-wide cryptography, and notices when the line is dead.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use http::{HeaderValue, Request, header};
-use hyper_rustls::{ConfigBuilderExt as _, FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Builder, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -12,16 +12,11 @@ use kube::{
     Client,
     client::{Body, ConfigExt as _},
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-};
 use sentinel_datasource::{Cause, Secret, SourceError, secrecy::ExposeSecret as _};
 use tower::{BoxError, ServiceBuilder, filter::FilterLayer};
 
 use crate::{
-    access::{Access, Entrance, Identity},
+    access::{Access, Entrance},
     error,
 };
 
@@ -100,41 +95,13 @@ fn connector(entrance: &Entrance) -> Result<HttpsConnector<HttpConnector>, Sourc
     http.set_nodelay(true);
     // Where the server or what is before it speaks HTTP/1 only, this notices a dead line, in its own time.
     http.set_keepalive(Some(PING_INTERVAL));
-    let mut builder = HttpsConnectorBuilder::new().with_tls_config(tls(entrance)?).https_or_http();
-    if let Some(name) = &entrance.config.tls_server_name {
-        let name = name.clone().try_into().map_err(|_| setting("the name of the server", "it is no name of a host"))?;
+    let mut builder = HttpsConnectorBuilder::new().with_tls_config(entrance.tls.client_config()?).https_or_http();
+    if let Some(name) = &entrance.tls.domain {
+        let name = name.clone().try_into().map_err(|_| SourceError::Setting {
+            setting: "the name of the server",
+            cause: Cause::text("it is no name of a host"),
+        })?;
         builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name));
     }
     Ok(builder.enable_http1().enable_http2().wrap_connector(http))
-}
-
-fn tls(entrance: &Entrance) -> Result<ClientConfig, SourceError> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| setting("TLS", error.to_string()))?;
-    let builder = match &entrance.config.root_cert {
-        Some(certificates) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates {
-                let certificate = CertificateDer::from(certificate.as_slice()).into_owned();
-                roots
-                    .add(certificate)
-                    .map_err(|error| setting("the certificate of the authority", error.to_string()))?;
-            }
-            builder.with_root_certificates(roots)
-        }
-        None => builder
-            .with_native_roots()
-            .map_err(|error| setting("the certificates that the system trusts", error.to_string()))?,
-    };
-    let Some(Identity { certificate, key }) = &entrance.identity else { return Ok(builder.with_no_client_auth()) };
-    let unusable = |what: String| setting("the client certificate", what);
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
-    let chain = chain.map_err(|error| unusable(error.to_string()))?;
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| unusable(format!("its key: {error}")))?;
-    builder.with_client_auth_cert(chain, key).map_err(|error| unusable(error.to_string()))
-}
-
-fn setting(setting: &'static str, cause: impl Into<String>) -> SourceError {
-    SourceError::Setting { setting, cause: Cause::text(cause) }
 }

@@ -1,7 +1,7 @@
 //! What the client says, as errors of a source.
 
 use kube::{client::AuthError, core::Status, runtime::watcher};
-use sentinel_datasource::{Cause, SourceError};
+use sentinel_datasource::{Cause, SourceError, Tls};
 
 /// What went wrong with a request.
 pub(crate) fn of_client(server: &str, error: kube::Error) -> SourceError {
@@ -10,6 +10,7 @@ pub(crate) fn of_client(server: &str, error: kube::Error) -> SourceError {
         kube::Error::Api(status) => of_status(server, &status),
         kube::Error::Service(error) => match error.downcast::<SourceError>() {
             Ok(error) => *error,
+            Err(error) if Tls::is_refused(&*error) => SourceError::Denied { server, cause: Cause::from(Boxed(error)) },
             Err(error) => SourceError::Unreachable { server, cause: Cause::from(Boxed(error)) },
         },
         kube::Error::HyperError(error) => SourceError::Unreachable { server, cause: error.into() },

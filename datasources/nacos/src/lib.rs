@@ -9,7 +9,6 @@ mod publish;
 mod server;
 mod source;
 mod stream;
-mod tls;
 
 pub use sentinel_datasource::{
     Condition, Datasource, Key, Pem, Publish, PublishError, Secret, SourceError, StartError, State, Status,

@@ -1,12 +1,8 @@
-use std::{error::Error, fmt, io};
+use std::{error::Error, fmt};
 
 use http::uri::Authority;
 use sentinel_datasource::{Cause, SourceError, Tls};
 use tokio::net::TcpStream;
-use tokio_rustls::{
-    TlsConnector,
-    rustls::{self, AlertDescription as Alert, pki_types::ServerName},
-};
 
 use crate::stream::Stream;
 
@@ -57,10 +53,7 @@ impl Server {
         stream.set_nodelay(true).map_err(|error| self.broken(&error))?;
         let local = stream.local_addr().map_err(|error| self.broken(&error))?.ip().to_string();
         let Some(tls) = tls else { return Ok((Box::new(stream), local)) };
-        let domain = tls.domain.as_deref().unwrap_or(&self.host).to_owned();
-        let domain = ServerName::try_from(domain)
-            .map_err(|error| SourceError::Setting { setting: "the server's name for TLS", cause: error.into() })?;
-        let connector = TlsConnector::from(crate::tls::config(tls, protocol)?);
+        let (connector, domain) = tls.connector(&self.host, &[protocol])?;
         let stream = connector.connect(domain, stream).await.map_err(|error| self.broken(&error))?;
         Ok((Box::new(stream), local))
     }
@@ -68,7 +61,7 @@ impl Server {
     /// What came of a connection that is not there, or not any more.
     pub(crate) fn broken(&self, error: &(dyn Error + 'static)) -> SourceError {
         let (server, cause) = (self.to_string(), Cause::from(error));
-        if refuses_certificate(error) {
+        if Tls::is_refused(error) {
             SourceError::Denied { server, cause }
         } else {
             SourceError::Unreachable { server, cause }
@@ -83,32 +76,6 @@ impl fmt::Display for Server {
             (host, port) => write!(f, "{host}:{port}"),
         }
     }
-}
-
-/// Whether the server has ended the connection over the client's certificate, or over the lack of one.
-fn refuses_certificate(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        // What an error of the system wraps is not among its causes.
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let alert = wrapped.and_then(|wrapped| wrapped.downcast_ref()).or_else(|| error.downcast_ref());
-        if let Some(rustls::Error::AlertReceived(alert)) = alert {
-            return matches!(
-                alert,
-                Alert::AccessDenied
-                    | Alert::BadCertificate
-                    | Alert::CertificateExpired
-                    | Alert::CertificateRequired
-                    | Alert::CertificateRevoked
-                    | Alert::CertificateUnknown
-                    | Alert::DecryptError
-                    | Alert::UnknownCA
-                    | Alert::UnsupportedCertificate
-            );
-        }
-        next = error.source();
-    }
-    false
 }
 
 #[cfg(test)]

@@ -3,9 +3,7 @@
 use std::{error::Error, io, sync::Arc};
 
 use redis::{ErrorKind, RedisError};
-use sentinel_datasource::{Cause, SourceError};
-
-use crate::tls;
+use sentinel_datasource::{Cause, SourceError, Tls};
 
 /// What the server says of who may not come in, or may not do that.
 const DENIALS: [&str; 4] = ["NOPERM", "NOAUTH", "WRONGPASS", "DENIED"];
@@ -24,7 +22,7 @@ pub(crate) fn failure(server: &str, error: RedisError) -> SourceError {
 /// What came of a connection.
 pub(crate) fn disconnection(server: &str, error: &io::Error) -> SourceError {
     let (server, cause) = (server.to_owned(), Cause::text(error.to_string()));
-    if tls::is_denied(error) {
+    if Tls::is_refused(error) {
         SourceError::Denied { server, cause }
     } else {
         SourceError::Unreachable { server, cause }

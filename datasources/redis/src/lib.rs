@@ -5,7 +5,6 @@ mod error;
 mod link;
 mod publish;
 mod source;
-mod tls;
 
 pub use sentinel_datasource::{
     Condition, Datasource, Key, Pem, Publish, PublishError, Secret, SourceError, StartError, State, Status,

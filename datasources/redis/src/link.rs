@@ -16,7 +16,6 @@ use tokio::{net::TcpStream, time::timeout};
 use crate::{
     RedisSource,
     error::{disconnection, failure, first_failure, is_answer},
-    tls,
 };
 
 /// How soon a server has to answer when all it is asked is whether it is there.
@@ -118,7 +117,7 @@ fn login(source: &RedisSource) -> Result<RedisConnectionInfo, SourceError> {
 async fn stream(source: &RedisSource, server: &str) -> Result<Pin<Box<dyn AsyncStream + Send + Sync>>, SourceError> {
     let unreachable = |error: io::Error| disconnection(server, &error);
     let (host, port) = source.host_and_port()?;
-    let encryption = source.tls.as_ref().map(|tls| tls::connector(tls, host)).transpose()?;
+    let encryption = source.tls.as_ref().map(|tls| tls.connector(host, &[])).transpose()?;
     let stream = TcpStream::connect((host, port)).await.map_err(unreachable)?;
     stream.set_nodelay(true).map_err(unreachable)?;
     Ok(match encryption {

@@ -5,7 +5,6 @@ mod protocol;
 mod publish;
 mod session;
 mod source;
-mod tls;
 
 pub use sentinel_datasource::{
     Condition, Datasource, Key, Pem, Publish, PublishError, Secret, SourceError, StartError, State, Status,

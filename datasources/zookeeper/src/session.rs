@@ -4,7 +4,7 @@ use std::{io, mem, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
-use sentinel_datasource::{Cause, Secret, SourceError, secrecy::ExposeSecret as _};
+use sentinel_datasource::{Cause, Secret, SourceError, Tls, secrecy::ExposeSecret as _};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -16,7 +16,6 @@ use crate::{
     ZooKeeperSource,
     protocol::{self, Frame, Malformed, OVERHEAD, Operation, Refusal},
     source::Address,
-    tls,
 };
 
 /// How long one of several servers has, so that one that says nothing leaves time for the next.
@@ -195,7 +194,7 @@ async fn stream(
     server: &str,
 ) -> Result<Box<dyn Stream>, SourceError> {
     let broken = |error: io::Error| broken(server, &error);
-    let encryption = source.tls.as_ref().map(|tls| tls::connector(tls, host)).transpose()?;
+    let encryption = source.tls.as_ref().map(|tls| tls.connector(host, &[])).transpose()?;
     let stream = TcpStream::connect((&**host, *port)).await.map_err(broken)?;
     stream.set_nodelay(true).map_err(broken)?;
     Ok(match encryption {
@@ -206,7 +205,7 @@ async fn stream(
 
 fn broken(server: &str, error: &io::Error) -> SourceError {
     let (server, cause) = (server.to_owned(), Cause::text(error.to_string()));
-    if tls::is_denied(error) {
+    if Tls::is_refused(error) {
         SourceError::Denied { server, cause }
     } else {
         SourceError::Unreachable { server, cause }

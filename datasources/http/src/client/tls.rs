@@ -4,58 +4,19 @@ use reqwest::{
     ClientBuilder, Url,
     dns::{Addrs, Name, Resolve, Resolving},
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-};
-use rustls_platform_verifier::BuilderVerifierExt as _;
-use sentinel_datasource::{Cause, Pem, SourceError, Tls};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use sentinel_datasource::{Cause, SourceError, Tls};
 
-/// What a connection to this server is encrypted with. It uses *ring*, whatever the rest of the program does.
+/// What a connection to this server is encrypted with, if it is.
 pub(super) fn config(server: &Url, tls: &Tls) -> Result<ClientConfig, SourceError> {
+    if server.scheme() == "https" {
+        return tls.client_config();
+    }
+    // The client asks for one anyway, and a system without certificates will do.
     let builder = ClientConfig::builder_with_provider(ring::default_provider().into())
         .with_safe_default_protocol_versions()
         .map_err(|error| setting("TLS", error))?;
-    let builder = match &tls.authority {
-        Some(authority) => builder.with_root_certificates(roots(authority)?),
-        None if server.scheme() == "https" => {
-            builder.with_platform_verifier().map_err(|error| setting("the certificates of the system", error))?
-        }
-        // Nothing is encrypted, and a system without certificates will do.
-        None => builder.with_root_certificates(RootCertStore::empty()),
-    };
-    match &tls.identity {
-        None => Ok(builder.with_no_client_auth()),
-        Some((certificate, key)) => builder
-            .with_client_auth_cert(certificates("the client's certificate", certificate)?, private_key(key)?)
-            .map_err(|error| setting("the client's certificate", error)),
-    }
-}
-
-fn roots(authority: &Pem) -> Result<RootCertStore, SourceError> {
-    const SETTING: &str = "the authority's certificate";
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(SETTING, authority)? {
-        roots.add(certificate).map_err(|error| setting(SETTING, error))?;
-    }
-    Ok(roots)
-}
-
-fn certificates(name: &'static str, pem: &Pem) -> Result<Vec<CertificateDer<'static>>, SourceError> {
-    let bytes = pem.read()?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    match certificates {
-        Ok(certificates) if certificates.is_empty() => Err(setting(name, Cause::text("there is none in the PEM"))),
-        Ok(certificates) => Ok(certificates),
-        Err(error) => Err(setting(name, error)),
-    }
-}
-
-fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, SourceError> {
-    // Not what the parser says, which may quote a line.
-    let unreadable = |_| setting("the client's key", Cause::text("it is no private key in PEM"));
-    PrivateKeyDer::from_pem_slice(&pem.read()?).map_err(unreadable)
+    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
 /// Connects to the server that was given, whatever the name that it is asked for.

@@ -149,7 +149,7 @@ async fn a_server_may_want_a_certificate() -> Result<(), Unavailable> {
     let key = client.key.text.replace('\n', "");
     let on_one_line = trusting(&certificates).identity(Pem::file(&client.certificate.path), Pem::bytes(key.as_bytes()));
     let refused = refusal(source(&server).tls(on_one_line)).await;
-    assert_eq!(refused.to_string(), "the client's key cannot be used: it is no private key in PEM");
+    assert_eq!(refused.to_string(), "the key of the client cannot be used: it is no private key in PEM");
     Ok(())
 }
 

@@ -6,6 +6,7 @@ mod flood;
 mod history;
 mod judge;
 mod limits;
+mod rules;
 mod scenario;
 mod screen;
 mod serve;
@@ -15,11 +16,9 @@ mod summary;
 
 use std::{
     error::Error,
-    fs,
     io::{self, Write as _},
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    process::ExitCode,
+    process::{self, ExitCode},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -27,14 +26,13 @@ use std::{
 use clap::Parser as _;
 use sentinel_core::{Sentinel, TscClock};
 use sentinel_examples::record::Record;
-use sentinel_file::{FileSource, ThreadWatch};
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use self::{
     args::{Args, Command},
     flood::{Flood, Phase},
     history::History,
+    rules::{RAISE, Rules},
     screen::{Screen, View},
     serve::Server,
     service::Dependency,
@@ -44,14 +42,14 @@ use self::{
 
 /// How often the screen is drawn.
 const TICK: Duration = Duration::from_millis(250);
-/// How many times higher the demo makes a limit while it runs.
-const RAISE: f64 = 2.5;
 /// The exit code where the demo says nothing about the rules.
 const COULD_NOT_RUN: u8 = 2;
-const RULES: &str = include_str!("../../../rules/demo.yaml");
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(feature) = args.source.missing_feature() {
+        return build_with(feature);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
@@ -79,6 +77,21 @@ fn failed(error: &(dyn Error + 'static)) -> ExitCode {
     ExitCode::from(COULD_NOT_RUN)
 }
 
+/// Starts the demo again, built with what it lacks: what only some need is not built for all.
+fn build_with(feature: &str) -> ExitCode {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let _ = writeln!(io::stderr(), "demo: building it with the feature `{feature}` first");
+    let run = process::Command::new(cargo)
+        .args(["run", "--release", "--quiet", "--package", "sentinel-kit-examples", "--bin", "demo"])
+        .args(["--features", feature, "--"])
+        .args(std::env::args_os().skip(1))
+        .status();
+    match run {
+        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from),
+        Err(error) => failed(&error),
+    }
+}
+
 /// Whether the reader of the output has seen enough, as `head` has: no error of ours.
 fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
@@ -92,8 +105,7 @@ async fn run(args: &Args) -> Result<summary::Conclusion, Box<dyn Error>> {
     // A service that is up until somebody ends it must not remember every call.
     let record = (!args.serve).then(|| Record::new(clock.clone()));
     let history = History::following(&sentinel, clock, !args.serve);
-    let rules = RuleFile::new(args.rules.clone())?;
-    let watch = FileSource::new(&rules.path).watch(&sentinel)?;
+    let mut rules = Rules::start(args, &sentinel).await?;
 
     let dependency = Arc::new(Dependency::default());
     let app = service::router(&sentinel, record.as_ref(), &dependency);
@@ -106,7 +118,7 @@ async fn run(args: &Args) -> Result<summary::Conclusion, Box<dyn Error>> {
 
     let mut screen = Screen::open(args.plain)?;
     let flood = Flood::new(address, args.serve);
-    let scene = Scene { args, sentinel: &sentinel, history: &history, rules: &rules, watch: &watch, address };
+    let mut scene = Scene { args, sentinel: &sentinel, history: &history, rules: &mut rules, address };
     let played = scene.play(&mut screen, &flood, &dependency, &mut interrupts).await;
     drop(screen);
 
@@ -115,7 +127,7 @@ async fn run(args: &Args) -> Result<summary::Conclusion, Box<dyn Error>> {
     grace.wait(server.stop()).await.transpose()?;
     drop(server);
     history.look();
-    watch.stop();
+    rules.stop().await;
     played?;
     let Some(record) = record else { return Ok(summary::Conclusion::Good) };
     let summary = Summary::of(&sentinel, &record, &history, &flood, grace.kept());
@@ -126,42 +138,19 @@ async fn run(args: &Args) -> Result<summary::Conclusion, Box<dyn Error>> {
     }
 }
 
-/// The file with the rules: the user's own, or a copy that may be edited.
-struct RuleFile {
-    path: PathBuf,
-    directory: Option<TempDir>,
-}
-
-impl RuleFile {
-    fn new(own: Option<PathBuf>) -> io::Result<Self> {
-        if let Some(path) = own {
-            return Ok(Self { path, directory: None });
-        }
-        let directory = tempfile::Builder::new().prefix("sentinel-demo-").tempdir()?;
-        let path = directory.path().join("demo.yaml");
-        fs::write(&path, RULES)?;
-        Ok(Self { path, directory: Some(directory) })
-    }
-
-    fn is_a_copy(&self) -> bool {
-        self.directory.is_some()
-    }
-}
-
 /// Everything that is on the stage.
 struct Scene<'a> {
     args: &'a Args,
     sentinel: &'a Sentinel,
     history: &'a History,
-    rules: &'a RuleFile,
-    watch: &'a ThreadWatch,
+    rules: &'a mut Rules,
     address: SocketAddr,
 }
 
 impl Scene<'_> {
     /// Plays until the time is over or the user has enough.
     async fn play(
-        &self,
+        &mut self,
         screen: &mut Screen,
         flood: &Flood,
         dependency: &Dependency,
@@ -171,11 +160,7 @@ impl Scene<'_> {
         let start = Instant::now();
         let mut tick = tokio::time::interval(TICK);
         let mut notes = vec![format!("serving on http://{}", self.address)];
-        if self.rules.is_a_copy() {
-            notes.push(format!("edit {} and see", self.rules.path.display()));
-        } else {
-            notes.push(format!("rules from {}", self.rules.path.display()));
-        }
+        notes.extend(self.rules.notes());
         let mut edit = Edit::default();
         loop {
             tokio::select! {
@@ -189,8 +174,8 @@ impl Scene<'_> {
                 let Some(phase) = phase else { return Ok(()) };
                 flood.set(phase);
                 dependency.set(phase);
-                if phase == Phase::NewRules && self.rules.is_a_copy() {
-                    edit.step(self, &mut notes)?;
+                if phase == Phase::NewRules && self.rules.are_its_own() {
+                    edit.step(self, &mut notes).await?;
                 }
             }
             let view = View {
@@ -198,31 +183,13 @@ impl Scene<'_> {
                 elapsed,
                 rows: screen::rows(self.sentinel, self.history),
                 notes: &notes,
-                trouble: self.watch.status().last_error.map(|(_, error)| error.to_string()),
+                trouble: self.rules.status().last_error.map(|(_, error)| error.to_string()),
             };
             if screen.show(&view)? == screen::Wish::Quit {
                 return Ok(());
             }
         }
     }
-}
-
-/// The rules with [`RAISE`] times the limit on orders, and all else as it is.
-fn raised(rules: &str) -> String {
-    let mut is_orders = false;
-    let line = |line: &str| {
-        if let Some((_, resource)) = line.split_once("resource: ") {
-            is_orders = resource == service::ORDERS;
-        }
-        match line.split_once("threshold: ") {
-            Some((indent, threshold)) if is_orders => {
-                let raised = threshold.parse::<f64>().map_or(f64::NAN, |threshold| threshold * RAISE);
-                format!("{indent}threshold: {raised}\n")
-            }
-            _ => format!("{line}\n"),
-        }
-    };
-    rules.lines().map(line).collect()
 }
 
 /// The change that the demo makes to its own rules.
@@ -233,17 +200,13 @@ struct Edit {
 }
 
 impl Edit {
-    fn step(&mut self, scene: &Scene<'_>, notes: &mut Vec<String>) -> Result<(), Box<dyn Error>> {
+    async fn step(&mut self, scene: &mut Scene<'_>, notes: &mut Vec<String>) -> Result<(), Box<dyn Error>> {
         match self.saved {
             None => {
                 scene.history.look();
                 self.saved = Some(scene.history.now());
-                if fs::read_to_string(&scene.rules.path).is_ok_and(|text| text == RULES) {
-                    let beside = scene.rules.path.with_extension("new");
-                    fs::write(&beside, raised(RULES))?;
-                    fs::rename(beside, &scene.rules.path)?;
-                } else {
-                    notes.push("you have edited the file, so the demo leaves it as it is".to_owned());
+                if !scene.rules.raise(scene.sentinel).await? {
+                    notes.push("somebody has changed the rules, so the demo leaves them as they are".to_owned());
                     self.told = true;
                 }
             }
@@ -260,22 +223,5 @@ impl Edit {
             Some(_) => {}
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use sentinel_core::{Format, Rules};
-
-    use super::*;
-
-    #[test]
-    fn the_edit_changes_one_threshold_and_keeps_the_comments() {
-        let raised = raised(RULES);
-        let read = |text: &str| Rules::parse(text.as_bytes(), Format::Yaml).expect("valid").rules;
-        let (mut before, after) = (read(RULES), read(&raised));
-        before.flow[0].params.threshold *= RAISE;
-        assert_eq!(before, after);
-        assert_eq!(RULES.matches('#').count(), raised.matches('#').count());
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! ```sh
 //! sh bin/startup.sh -m standalone
-//! cargo run --example watch -- 127.0.0.1:8848 orders-rules.yaml
+//! cargo run --example nacos -- 127.0.0.1:8848 orders-rules.yaml
 //! ```
 //!
 //! Where the server asks who it is, name the user, and the file with the password, behind that. Write a rule and see it

@@ -3,7 +3,7 @@
 //! ```sh
 //! mkdir rules && echo 'flow: [{resource: orders, threshold: 3}]' > rules/orders.yaml
 //! python3 -m http.server --bind 127.0.0.1 --directory rules 8000 &
-//! cargo run --package sentinel-kit-http --example watch -- http://127.0.0.1:8000/orders.yaml
+//! cargo run --package sentinel-kit-http --example http -- http://127.0.0.1:8000/orders.yaml
 //! # in another terminal:
 //! echo 'flow: [{resource: orders, threshold: 7}]' > rules/orders.yaml
 //! rm rules/orders.yaml     # the rules stay in force, and the status says why

@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! zkServer.sh start                               # or, of Debian's package: /usr/share/zookeeper/bin/zkServer.sh
-//! cargo run --package sentinel-kit-zookeeper --example watch -- 127.0.0.1:2181 /orders-rules
+//! cargo run --package sentinel-kit-zookeeper --example zookeeper -- 127.0.0.1:2181 /orders-rules
 //! ```
 //!
 //! and in another terminal, in `zkCli.sh`, with a look at the first after each:

@@ -4,7 +4,7 @@
 //!
 //! ```sh
 //! cargo run --package sentinel-kit-kubernetes --bin sentinel-crds | kubectl apply -f -
-//! cargo run --package sentinel-kit-kubernetes --example watch -- ~/.kube/config default
+//! cargo run --package sentinel-kit-kubernetes --example kubernetes -- ~/.kube/config default
 //! ```
 //!
 //! And beside it, while it runs:

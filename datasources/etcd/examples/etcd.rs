@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! etcd &
-//! cargo run --package sentinel-kit-etcd --example watch -- http://127.0.0.1:2379 /orders/rules
+//! cargo run --package sentinel-kit-etcd --example etcd -- http://127.0.0.1:2379 /orders/rules
 //! ```
 //!
 //! And beside it, while it runs:

@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! redis-server --port 6379 --save "" &
-//! cargo run --package sentinel-kit-redis --example watch -- 127.0.0.1:6379 orders:rules
+//! cargo run --package sentinel-kit-redis --example redis -- 127.0.0.1:6379 orders:rules
 //! ```
 //!
 //! and in another terminal, with a look at the first after each:

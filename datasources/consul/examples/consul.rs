@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! consul agent -dev &
-//! cargo run --package sentinel-kit-consul --example watch -- http://127.0.0.1:8500 orders/rules
+//! cargo run --package sentinel-kit-consul --example consul -- http://127.0.0.1:8500 orders/rules
 //! ```
 //!
 //! and in another terminal, with a look at the first after each:
