@@ -11,20 +11,18 @@ pub struct Address {
 impl Address {
     /// Reads it. What is wrong with it is told by [`url`](Address::url).
     pub fn new(text: &str) -> Self {
+        // What cannot be used may hold a password all the same.
+        let unusable = |cause| Self { shown: text.rsplit('@').next().unwrap_or_default().to_owned(), url: Err(cause) };
         match Url::parse(text) {
-            Err(error) => {
-                // What cannot be read may hold a password all the same.
-                let shown = text.rsplit('@').next().unwrap_or_default().to_owned();
-                Self { shown, url: Err(error.into()) }
-            }
+            Err(error) => unusable(error.into()),
             Ok(mut url) if !url.username().is_empty() || url.password().is_some() => {
                 let without = url.set_username("").and_then(|()| url.set_password(None));
                 let shown = without.map_or_else(|()| String::new(), |()| url.to_string());
                 Self { shown, url: Err(Cause::text("it holds credentials, which belong elsewhere")) }
             }
+            // What looks like a scheme may be the name of a user.
             Ok(url) if !matches!(url.scheme(), "http" | "https") => {
-                let cause = Cause::text(format!("its scheme is {}, but http and https are known", url.scheme()));
-                Self { shown: text.to_owned(), url: Err(cause) }
+                unusable(Cause::text("it begins with neither http: nor https:"))
             }
             Ok(url) => Self { shown: text.to_owned(), url: Ok(url) },
         }
@@ -62,8 +60,12 @@ mod tests {
         assert_eq!(error("https://root:hunter2@a:port"), "the URL cannot be used: `a:port`: invalid port number");
         assert_eq!(
             error("ftp://a.example/rules"),
-            "the URL cannot be used: `ftp://a.example/rules`: its scheme is ftp, but http and https are known"
+            "the URL cannot be used: `ftp://a.example/rules`: it begins with neither http: nor https:"
         );
+        for without_scheme in ["root:hunter2@a.example/rules", "hunter2:@a.example/rules"] {
+            let expected = "the URL cannot be used: `a.example/rules`: it begins with neither http: nor https:";
+            assert_eq!(error(without_scheme), expected);
+        }
         assert_eq!(error("rules"), "the URL cannot be used: `rules`: relative URL without a base");
         let address = Address::new("https://root:hunter2@a.example/rules");
         assert!(!format!("{address:?}").contains("hunter2"), "{address:?}");
