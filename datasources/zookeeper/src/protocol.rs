@@ -156,6 +156,8 @@ pub(crate) enum Refusal {
     OtherVersion,
     #[error("there is such a node")]
     NodeExists,
+    #[error("the node would be for whoever is logged in, and nobody is")]
+    NobodyLoggedIn,
     #[error("the session has expired")]
     SessionExpired,
     #[error("the server does not let this user in")]
@@ -172,6 +174,7 @@ impl From<i32> for Refusal {
             -103 => Self::OtherVersion,
             -110 => Self::NodeExists,
             -112 => Self::SessionExpired,
+            -114 => Self::NobodyLoggedIn,
             // The second: it lets nobody in who has not logged in.
             -115 | -124 => Self::NotLoggedIn,
             code => Self::Other(code),

@@ -27,7 +27,7 @@ impl Publish for ZooKeeperSource {
         };
         let document =
             rules.encode(&known.encoding).map_err(|error| PublishError::Document { key: key.to_owned(), error })?;
-        let is_private = self.user.is_some();
+        let is_private = self.user.is_some() || self.tls.as_ref().is_some_and(|tls| tls.identity.is_some());
         limited("publishing", async {
             let mut node = Node { session: Session::open(self).await?, path: key, is_private };
             let stat = match condition {

@@ -1,8 +1,11 @@
 //! Rules that are written to the server.
 
 use sentinel_core::{FlowRule, Rules, Sentinel};
-use sentinel_testing::servers::{Account, Server as _, Unavailable, ZooKeeperOptions};
-use sentinel_zookeeper::{Condition, Publish as _, PublishError, SourceError, ZooKeeperSource};
+use sentinel_testing::{
+    Identity, Tls as Encryption,
+    servers::{Account, Server as _, Unavailable, ZooKeeperOptions},
+};
+use sentinel_zookeeper::{Condition, Pem, Publish as _, PublishError, SourceError, Tls, ZooKeeperSource};
 
 use super::subject::{KEY, SOON, refusal, server, source, start, thresholds, until};
 
@@ -29,6 +32,40 @@ pub(super) async fn what_is_published_is_in_force_and_nodes_on_the_way_are_made(
     let refused = refusal(ZooKeeperSource::new(zookeeper.address().to_string(), "/own/rules")).await;
     assert!(matches!(refused, SourceError::Denied { .. }), "{refused:?}");
     start(private, &Sentinel::default()).await.stop().await;
+    Ok(())
+}
+
+pub(super) async fn what_is_made_under_a_certificate_is_for_its_owner_alone() -> Result<(), Unavailable> {
+    let zookeeper = server(ZooKeeperOptions { tls: Encryption::Mutual, auth: false }).await?;
+    let certificates = zookeeper.certificates();
+    let path = "/own/rules";
+    let showing = |identity: &Identity| {
+        let [certificate, key] = [&identity.certificate, &identity.key].map(|pem| Pem::file(&pem.path));
+        let tls = Tls::new().authority(Pem::file(&certificates.authority.path)).identity(certificate, key);
+        ZooKeeperSource::new(zookeeper.address().to_string(), path).tls(tls)
+    };
+    let mut owner = showing(&certificates.client);
+    owner.publish(path, &threshold(1.0), Condition::Absent).await.unwrap();
+    // Trusted by the server as well, and somebody else.
+    let mut other = showing(&certificates.server);
+    let refused = other.publish(path, &threshold(2.0), Condition::Always).await.unwrap_err();
+    assert!(matches!(refused, PublishError::Source(SourceError::Denied { .. })), "{refused:?}");
+    let refused = refusal(other).await;
+    assert!(matches!(refused, SourceError::Denied { .. }), "{refused:?}");
+    owner.publish(path, &threshold(3.0), Condition::Always).await.unwrap();
+    Ok(())
+}
+
+pub(super) async fn a_certificate_that_the_server_does_not_ask_for_owns_nothing() -> Result<(), Unavailable> {
+    let zookeeper = server(ZooKeeperOptions { tls: Encryption::Server, auth: false }).await?;
+    let certificates = zookeeper.certificates();
+    let [certificate, key] =
+        [&certificates.client.certificate, &certificates.client.key].map(|pem| Pem::file(&pem.path));
+    let tls = Tls::new().authority(Pem::file(&certificates.authority.path)).identity(certificate, key);
+    let mut source = ZooKeeperSource::new(zookeeper.address().to_string(), "/own").tls(tls);
+    let refused = source.publish("/own", &threshold(1.0), Condition::Always).await.unwrap_err();
+    assert!(refused.to_string().ends_with("the node would be for whoever is logged in, and nobody is"), "{refused}");
+    assert_eq!(zookeeper.get("/own").await.unwrap(), None);
     Ok(())
 }
 
