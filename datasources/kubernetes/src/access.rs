@@ -73,7 +73,7 @@ impl Access {
         Self::at(Place::Kubeconfig(path.into()))
     }
 
-    /// The server at a URL, such as `https://10.0.0.1:6443`.
+    /// The server at a URL, such as `https://10.0.0.1:6443`. To one at `http://`, a token goes unencrypted.
     pub fn server(url: impl Into<String>) -> Self {
         Self::at(Place::Server(url.into()))
     }
@@ -106,6 +106,10 @@ impl Access {
     /// Reads everything that a connection is made of.
     pub(crate) fn enter(&self) -> Result<Entrance, SourceError> {
         let (mut config, mut tls) = self.place()?;
+        let url = &config.cluster_url;
+        let is_known = matches!(url.scheme_str(), Some("https" | "http"));
+        let authority = url.authority().filter(|authority| is_known && !authority.as_str().contains('@'));
+        authority.ok_or_else(|| address("it is https://, a host and a port, without credentials"))?;
         if let Some(given) = self.tls.clone() {
             tls.authority = given.authority.or(tls.authority);
             tls.identity = given.identity.or(tls.identity);
@@ -125,10 +129,7 @@ impl Access {
     fn place(&self) -> Result<(Config, Tls), SourceError> {
         match &self.place {
             Place::Server(url) => {
-                let url: http::Uri = url.parse().map_err(|error: http::uri::InvalidUri| address(error.to_string()))?;
-                let is_known = matches!(url.scheme_str(), Some("https" | "http"));
-                let authority = url.authority().filter(|authority| is_known && !authority.as_str().contains('@'));
-                authority.ok_or_else(|| address("it is https://, a host and a port, without credentials"))?;
+                let url = url.parse().map_err(|error: http::uri::InvalidUri| address(error.to_string()))?;
                 Ok((Config::new(url), Tls::new()))
             }
             Place::InCluster => in_cluster(),
@@ -308,6 +309,21 @@ mod tests {
     fn nothing_of_a_kubeconfig_that_cannot_be_read_is_shown() {
         let error = kubeconfig("token: [s3cret", "").map(drop).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+    }
+
+    #[test]
+    fn a_kubeconfig_is_taken_in_the_context_that_was_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        let text = "{clusters: [{name: a, cluster: {server: 'https://a'}}, \
+                    {name: b, cluster: {server: 'https://b', proxy-url: 'http://p'}}], \
+                    contexts: [{name: a, context: {cluster: a}}, {name: b, context: {cluster: b}}], current-context: b}";
+        std::fs::write(&path, text).unwrap();
+        let of = |context| Access::kubeconfig(&path).context(context).enter();
+        assert_eq!(of("a").unwrap().config.cluster_url.to_string(), "https://a/");
+        assert!(of("b").map(drop).unwrap_err().to_string().contains("proxy"));
+        assert!(Access::kubeconfig(&path).enter().map(drop).unwrap_err().to_string().contains("proxy"));
+        assert!(of("c").is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A client of the API server that rests on no process-wide cryptography, and notices when the line is dead.
 
-use std::time::Duration;
+use std::{panic::resume_unwind, time::Duration};
 
 use http::{HeaderValue, Request, header};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
@@ -13,6 +13,7 @@ use kube::{
     client::{Body, ConfigExt as _},
 };
 use sentinel_datasource::{Cause, Secret, SourceError, secrecy::ExposeSecret as _};
+use tokio::task::{JoinError, spawn_blocking};
 use tower::{BoxError, ServiceBuilder, filter::FilterLayer};
 
 use crate::{
@@ -39,15 +40,16 @@ pub(crate) struct Connected {
 pub(crate) async fn connect(access: &Access) -> Result<Connected, SourceError> {
     let access = access.clone();
     // Files are read, and a kubeconfig may have a command run.
-    let prepared = tokio::task::spawn_blocking(move || prepare(access.enter()?)).await;
-    prepared.map_err(|_| SourceError::Ended)?
+    match spawn_blocking(move || prepare(access.enter()?)).await.map_err(JoinError::try_into_panic) {
+        Ok(prepared) => prepared,
+        Err(Ok(panic)) => resume_unwind(panic),
+        // The runtime is going.
+        Err(Err(_)) => Err(SourceError::Ended),
+    }
 }
 
 fn prepare(entrance: Entrance) -> Result<Connected, SourceError> {
-    let url = &entrance.config.cluster_url;
-    // Without credentials, which may be before the host.
-    let host = url.authority().map(|authority| authority.as_str().rsplit('@').next().unwrap_or_default());
-    let server = format!("{}://{}", url.scheme_str().unwrap_or("https"), host.unwrap_or_default());
+    let server = entrance.config.cluster_url.to_string().trim_end_matches('/').to_owned();
     let credentials = |failed| error::of_client(&server, failed);
     let auth = entrance.config.auth_layer().map_err(credentials)?;
     if auth.is_none() && entrance.config.auth_info.exec.is_some() {

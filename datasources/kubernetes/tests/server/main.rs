@@ -27,6 +27,7 @@ fn own() -> Vec<Trial> {
         objects::objects_are_selected_by_namespace_name_label_and_kind,
         objects::of_two_objects_with_a_rule_of_the_same_name_the_later_one_is_told_so,
         objects::kinds_and_namespaces_that_appear_later_are_followed_then,
+        objects::a_line_that_is_dead_is_noticed_without_reading,
         objects::what_the_server_has_forgotten_is_read_again,
         objects::rules_that_are_published_are_in_force_and_nobody_overwrites_what_they_have_not_seen,
         rights::the_printed_roles_are_enough_and_no_more,

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use sentinel_core::{FlowRule, Rules, Sentinel};
-use sentinel_datasource::{Condition, Datasource, Publish as _, PublishError, Secret};
+use sentinel_datasource::{Condition, Datasource, Pem, Publish as _, PublishError, State, Tls};
 use sentinel_kubernetes::{Access, Kind, KubernetesSource, manifests::PUBLISHER};
 use sentinel_testing::{
     Proxy,
     servers::{Account, Server as _, Unavailable},
 };
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use crate::cluster::{Cluster, Followed, PATIENCE, Schema, flow};
+use crate::cluster::{Cluster, Followed, Schema, flow, until};
 
 pub(crate) async fn objects_are_selected_by_namespace_name_label_and_kind() -> Result<(), Unavailable> {
     let cluster = Cluster::start().await?;
@@ -65,7 +65,7 @@ pub(crate) async fn of_two_objects_with_a_rule_of_the_same_name_the_later_one_is
     // Solved by the other object: what became of this one is told anew, though it has not changed.
     cluster.rules(Kind::FlowRules, "default", "a", named("first", 1)).await;
     followed.until_flow(&[("orders", 1), ("orders", 3)]).await;
-    crate::cluster::until("the conflict taken back", async || {
+    until("the conflict taken back", async || {
         cluster.accepted(Kind::FlowRules, "default", "b").await["status"] == "True"
     })
     .await;
@@ -108,16 +108,36 @@ pub(crate) async fn kinds_and_namespaces_that_appear_later_are_followed_then() -
     Ok(())
 }
 
+/// A source that comes by a line which may break.
+async fn by_proxy(cluster: &Cluster) -> (Proxy, Followed) {
+    let proxy = Proxy::to(cluster.0.address()).await;
+    let access = Access::server(format!("https://{}", proxy.address()))
+        .tls(Tls::new().authority(Pem::file(&cluster.0.certificates().authority.path)))
+        .token(Account::READER.secret);
+    (proxy, Followed::new(KubernetesSource::new(access).namespace("default")).await)
+}
+
+pub(crate) async fn a_line_that_is_dead_is_noticed_without_reading() -> Result<(), Unavailable> {
+    let cluster = Cluster::start().await?;
+    cluster.rules(Kind::FlowRules, "default", "a", flow("orders", 1)).await;
+    let (proxy, followed) = by_proxy(&cluster).await;
+    followed.until_flow(&[("orders", 1)]).await;
+    proxy.stall();
+    let begin = Instant::now();
+    cluster.rules(Kind::FlowRules, "default", "a", flow("orders", 2)).await;
+    followed.until("the stall noticed", |followed| followed.status().state == State::Connecting).await;
+    eprintln!("a dead line: noticed after {} ms", begin.elapsed().as_millis());
+    assert!(begin.elapsed() < Duration::from_secs(12), "{:?}", begin.elapsed());
+    proxy.heal().await;
+    followed.until_flow(&[("orders", 2)]).await;
+    Ok(())
+}
+
 pub(crate) async fn what_the_server_has_forgotten_is_read_again() -> Result<(), Unavailable> {
     let cluster = Cluster::start().await?;
     cluster.rules(Kind::FlowRules, "default", "a", flow("orders", 1)).await;
     cluster.rules(Kind::FlowRules, "default", "b", flow("carts", 1)).await;
-    let proxy = Proxy::to(cluster.0.address()).await;
-    let authority = sentinel_datasource::Pem::file(&cluster.0.certificates().authority.path);
-    let access = Access::server(format!("https://{}", proxy.address()))
-        .tls(sentinel_datasource::Tls::new().authority(authority))
-        .token(Secret::from(Account::READER.secret));
-    let followed = Followed::new(KubernetesSource::new(access).namespace("default")).await;
+    let (proxy, followed) = by_proxy(&cluster).await;
     followed.until_flow(&[("carts", 1), ("orders", 1)]).await;
 
     proxy.cut().await;
@@ -178,6 +198,6 @@ pub(crate) async fn rules_that_are_published_are_in_force_and_nobody_overwrites_
     let other = Rules::new().isolation([sentinel_core::IsolationRule::new("orders", 1)]);
     let refused = publisher.publish(key, &other, Condition::Always).await;
     assert!(matches!(refused, Err(PublishError::Document { .. })), "{refused:?}");
-    assert!(PATIENCE > Duration::ZERO && followed.status().is_healthy());
+    assert!(followed.status().is_healthy());
     Ok(())
 }

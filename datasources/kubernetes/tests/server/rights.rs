@@ -12,7 +12,7 @@ use sentinel_testing::{
     Identity,
     servers::{Account, Unavailable},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::cluster::{Cluster, Followed, flow};
@@ -167,5 +167,31 @@ pub(crate) async fn a_kubeconfig_is_enough() -> Result<(), Unavailable> {
     assert_eq!(followed.flow().len(), 1, "in the namespace `default`, where the context names no other");
     let error = refused(KubernetesSource::new(kubeconfig().context("elsewhere"))).await;
     assert!(matches!(*error.error, SourceError::Setting { .. }) && error.to_string().contains("elsewhere"), "{error}");
+
+    // A command that prints a token, and one that does not.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kubeconfig");
+    let by_command = |script: String| {
+        let mut config: Value =
+            serde_json::from_slice(&fs::read(cluster.0.kubeconfig(Account::READER)).unwrap()).unwrap();
+        config["users"][0]["user"] = json!({"exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": "sh",
+            "args": ["-c", script],
+            "interactiveMode": "Never",
+        }});
+        fs::write(&path, config.to_string()).unwrap();
+        KubernetesSource::new(Access::kubeconfig(&path))
+    };
+    let credential = json!({
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {"token": Account::READER.secret},
+    });
+    let followed = Followed::new(by_command(format!("echo '{credential}'"))).await;
+    assert_eq!(followed.flow().len(), 1);
+    let error = refused(by_command(format!("echo {}; exit 3", Account::READER.secret))).await;
+    assert!(error.to_string().contains("has failed: exit status: 3"), "{error}");
+    assert!(!format!("{error:?}").contains(Account::READER.secret), "{error:?}");
     Ok(())
 }

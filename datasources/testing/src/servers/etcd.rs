@@ -76,6 +76,17 @@ impl Etcd {
         self.call("kv/compaction", json!({"revision": revision, "physical": true})).await.map(drop)
     }
 
+    /// How often a key was written since it is there.
+    ///
+    /// # Errors
+    ///
+    /// When the server does not tell, or there is no such key.
+    pub async fn writes(&self, key: &str) -> Result<u64, Failure> {
+        let answer = self.call("kv/range", json!({"key": STANDARD.encode(key)})).await?;
+        let version = answer["kvs"][0]["version"].as_str().and_then(|version| version.parse().ok());
+        version.ok_or_else(|| super::not_there(key))
+    }
+
     /// Gives an account another password. Whoever has logged in by the former one is no longer known.
     ///
     /// # Errors
