@@ -27,9 +27,11 @@ impl Backoff {
     }
 
     pub(crate) fn pauses(self) -> ExponentialBackoff {
+        // Fields may have been set since.
+        let Self { first, longest } = Self::new(self.first, self.longest);
         ExponentialBuilder::default()
-            .with_min_delay(self.first)
-            .with_max_delay(self.longest)
+            .with_min_delay(first)
+            .with_max_delay(longest)
             .with_factor(2.0)
             .with_jitter()
             .without_max_times()
@@ -49,5 +51,11 @@ mod tests {
         assert!((10..=20).contains(&lengths[0]) && (20..=40).contains(&lengths[1]), "{:?}", &lengths[..2]);
         assert!(lengths[4..].iter().all(|length| (80..=160).contains(length)));
         assert!(lengths[4..].windows(2).any(|pair| pair[0] != pair[1]));
+    }
+
+    #[test]
+    fn there_is_always_a_pause() {
+        let none = Backoff { first: Duration::ZERO, longest: Duration::ZERO };
+        assert!(none.pauses().take(100).all(|pause| pause >= Duration::from_millis(1)));
     }
 }

@@ -4,6 +4,9 @@ use sentinel_core::Sentinel;
 
 use crate::{Backoff, Source, StartError, ThreadWatch, Watch};
 
+/// Longer than anybody waits, and short enough to be added to any time.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// A source, and how its rules are kept in force.
 ///
 /// # Example
@@ -110,7 +113,7 @@ impl<S: Source> Datasource<S> {
     /// force, but always the last one.
     #[must_use]
     pub fn min_interval(mut self, interval: Duration) -> Self {
-        self.settings.min_interval = interval;
+        self.settings.min_interval = interval.min(FOREVER);
         self
     }
 
@@ -128,10 +131,11 @@ impl<S: Source> Datasource<S> {
         self
     }
 
-    /// How long the start may take, attempts to connect included; default 5 s.
+    /// How long the start may take to connect and read, all attempts included; default 5 s. What was read by then is put
+    /// in force.
     #[must_use]
     pub fn start_within(mut self, time: Duration) -> Self {
-        self.settings.start_within = time;
+        self.settings.start_within = time.min(FOREVER);
         self
     }
 

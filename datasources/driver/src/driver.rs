@@ -11,7 +11,7 @@ use backon::ExponentialBackoff;
 use parking_lot::Mutex;
 use sentinel_core::Sentinel;
 use tokio::{
-    sync::oneshot,
+    sync::{oneshot, watch},
     task::{self, JoinError},
     time::{Instant, sleep, sleep_until, timeout, timeout_at},
 };
@@ -56,11 +56,20 @@ pub(crate) enum Place {
 struct Kept {
     parts: Parts,
     snapshot: Option<Snapshot>,
+    /// Whether what is in force is not on disk yet.
+    is_unsaved: bool,
     sentinel: Sentinel,
+    /// Tells that the run is over when it goes: not before the last work on all of this.
+    _running: watch::Sender<()>,
 }
 
 impl<S: Source> Driver<S> {
-    pub(crate) fn new(datasource: Datasource<S>, sentinel: &Sentinel, place: Place) -> Self {
+    pub(crate) fn new(
+        datasource: Datasource<S>,
+        sentinel: &Sentinel,
+        place: Place,
+        running: watch::Sender<()>,
+    ) -> Self {
         let Datasource { mut source, settings } = datasource;
         source.limit(settings.max_size);
         let name = settings.name.clone().unwrap_or_else(|| source.name());
@@ -69,7 +78,9 @@ impl<S: Source> Driver<S> {
         let kept = Kept {
             parts: Parts::new(name.clone(), settings.max_size, when_missing),
             snapshot: snapshot.map(|path| Snapshot::new(path, name.clone(), settings.max_size)),
+            is_unsaved: false,
             sentinel: sentinel.clone(),
+            _running: running,
         };
         Self {
             resync_interval: settings.resync_interval.unwrap_or_else(|| source.resync_interval()),
@@ -103,7 +114,11 @@ impl<S: Source> Driver<S> {
             let error = match connection.take() {
                 Some(connection) => self.follow(connection).await,
                 None => match self.connect().await {
-                    Ok(connection) => self.follow(connection).await,
+                    Ok((mut connection, reading)) => {
+                        let outcomes = self.take(reading, connection.remark()).await;
+                        self.tell(&mut connection, &outcomes).await;
+                        self.follow(connection).await
+                    }
                     Err(error) => error,
                 },
             };
@@ -127,7 +142,11 @@ impl<S: Source> Driver<S> {
         loop {
             let attempt = timeout_at(deadline, self.connect()).await;
             let is_last = match attempt {
-                Ok(Ok(made)) => {
+                Ok(Ok((mut made, reading))) => {
+                    // Not given up half-way: nobody would know what is in force.
+                    let outcomes = self.take(reading, made.remark()).await;
+                    // The source hears of it another time where there is none left.
+                    let _ = timeout_at(deadline, self.tell(&mut made, &outcomes)).await;
                     connection = Some(made);
                     true
                 }
@@ -165,12 +184,12 @@ impl<S: Source> Driver<S> {
     }
 
     /// Makes a connection, and reads for the first time.
-    async fn connect(&mut self) -> Result<S::Connection, SourceError> {
+    async fn connect(&mut self) -> Result<(S::Connection, Reading), SourceError> {
         let limit = self.settings.timeout;
         let connecting = timeout(limit, self.source.connect()).await;
         let mut connection = connecting.map_err(|_| SourceError::TimedOut { doing: "connecting", after: limit })??;
-        self.read(&mut connection).await?;
-        Ok(connection)
+        let reading = self.read(&mut connection).await?;
+        Ok((connection, reading))
     }
 
     /// Puts in force what changes, until the connection fails.
@@ -184,35 +203,48 @@ impl<S: Source> Driver<S> {
             };
             // What changes meanwhile is read with it.
             sleep_until(read_at + self.settings.min_interval).await;
-            let outcome = match told {
+            let reading = match told {
                 Ok(()) => self.read(&mut connection).await,
                 Err(error) => Err(error),
             };
-            if let Err(error) = outcome {
-                return error;
+            match reading {
+                Ok(reading) => {
+                    let outcomes = self.take(reading, connection.remark()).await;
+                    self.tell(&mut connection, &outcomes).await;
+                }
+                Err(error) => return error,
             }
         }
     }
 
-    /// Reads what is there, and puts it in force.
-    async fn read(&mut self, connection: &mut S::Connection) -> Result<(), SourceError> {
+    /// Reads what is there.
+    async fn read(&mut self, connection: &mut S::Connection) -> Result<Reading, SourceError> {
         let limit = self.settings.timeout;
         let reading = timeout(limit, connection.read()).await;
-        let outcomes = match reading.map_err(|_| SourceError::TimedOut { doing: "reading", after: limit })?? {
+        reading.map_err(|_| SourceError::TimedOut { doing: "reading", after: limit })?
+    }
+
+    /// Puts in force what was read: what became of the documents, if any are new.
+    async fn take(&mut self, reading: Reading, remark: Option<String>) -> Vec<Outcome> {
+        match reading {
             Reading::Unchanged => {
-                self.again(connection.remark()).await;
-                return Ok(());
+                self.again(remark).await;
+                Vec::new()
             }
-            Reading::Content(content) => self.apply(content, connection.remark()).await,
-        };
-        let told = timeout(limit, connection.settled(&outcomes)).await;
+            Reading::Content(content) => self.apply(content, remark).await,
+        }
+    }
+
+    /// Tells the source what became of its documents.
+    async fn tell(&mut self, connection: &mut S::Connection, outcomes: &[Outcome]) {
+        let limit = self.settings.timeout;
+        let told = timeout(limit, connection.settled(outcomes)).await;
         let told =
             told.unwrap_or(Err(SourceError::TimedOut { doing: "telling what became of documents", after: limit }));
         if let Err(error) = told {
             let source = self.status.lock().source.clone();
             tracing::warn!(source, %error, "the source could not be told what became of its documents");
         }
-        Ok(())
     }
 
     async fn apply(&mut self, content: Content, remark: Option<String>) -> Vec<Outcome> {
@@ -293,16 +325,21 @@ impl<S: Source> Driver<S> {
     fn connected(&self, error: Option<Arc<SourceError>>) {
         let now = SystemTime::now();
         let mut status = self.status.lock();
+        let source = status.source.clone();
         if status.state != State::Connected {
             status.state = State::Connected;
             status.connected_since = Some(now);
             status.connections += 1;
+            tracing::info!(source, connections = status.connections, "the source is connected");
         }
         status.last_success = Some(now);
         match error {
-            None => status.last_error = None,
+            None => {
+                if status.last_error.take().is_some() {
+                    tracing::info!(source, "the source can be used, and all of its documents");
+                }
+            }
             Some(error) => {
-                let source = status.source.clone();
                 if status.fail(&error) {
                     drop(status);
                     tracing::error!(source, %error, "a document cannot be used, the last good rules stay in force");
@@ -338,12 +375,13 @@ impl Kept {
         applied
     }
 
-    fn save(&self, applied: &Applied) {
-        if applied.changed
-            && let Some(snapshot) = &self.snapshot
-            && let Err(error) = snapshot.save(self.parts.in_force())
-        {
-            tracing::error!(%error, "the rules are in force, but not kept on disk");
+    /// Keeps on disk what has changed, and what could not be kept before.
+    fn save(&mut self, applied: &Applied) {
+        self.is_unsaved |= applied.changed;
+        let Some(snapshot) = self.snapshot.as_ref().filter(|_| self.is_unsaved) else { return };
+        match snapshot.save(self.parts.in_force()) {
+            Ok(()) => self.is_unsaved = false,
+            Err(error) => tracing::error!(%error, "the rules are in force, but not kept on disk"),
         }
     }
 

@@ -12,8 +12,8 @@ use crate::{Document, DocumentStatus, Outcome, Payload, SourceError, WhenMissing
 
 /// The documents of a source, and what of them is in force.
 ///
-/// Each key keeps its last good rules on its own, and all of them are put in force together. What is in force is a
-/// function of the documents alone, not of the order in which they came, so that all instances agree.
+/// Each key keeps its last good rules on its own, and all of them are put in force together. Where all documents are good,
+/// what is in force does not depend on the order in which they came, so that all instances agree.
 #[derive(Debug)]
 pub(crate) struct Parts {
     source: String,
@@ -22,6 +22,8 @@ pub(crate) struct Parts {
     parts: BTreeMap<String, Part>,
     /// Whether anything was ever put in force: a source that has said nothing yet takes nothing away.
     is_in_force: bool,
+    /// Whether the source has said which keys it has.
+    was_read: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -78,7 +80,7 @@ pub(crate) struct Applied {
 
 impl Parts {
     pub(crate) fn new(source: String, max_size: usize, when_missing: WhenMissing) -> Self {
-        Self { source, max_size, when_missing, parts: BTreeMap::new(), is_in_force: false }
+        Self { source, max_size, when_missing, parts: BTreeMap::new(), is_in_force: false, was_read: false }
     }
 
     /// Puts in force what is good of these documents, which are all that the source has; of a `whole`, all or nothing.
@@ -92,6 +94,7 @@ impl Parts {
         for key in gone {
             self.read(Document::missing(key));
         }
+        self.was_read = true;
         let changed = self.put_in_force(sentinel, whole);
         self.parts
             .retain(|key, part| there.contains(key.as_str()) || part.in_force.is_some() || part.error().is_some());
@@ -107,14 +110,30 @@ impl Parts {
         self.applied(changed, outcomes)
     }
 
-    /// Puts in force what a snapshot has.
-    pub(crate) fn restore(&mut self, sentinel: &Sentinel, rules: BTreeMap<String, Rules>) -> Applied {
+    /// Puts in force what a snapshot has, and then what is good of what the source has said.
+    pub(crate) fn restore(&mut self, sentinel: &Sentinel, mut rules: BTreeMap<String, Rules>) -> Applied {
+        if self.was_read && self.when_missing == WhenMissing::Clear {
+            rules.retain(|key, _| {
+                self.parts.get(key).is_some_and(|part| part.latest.is_some() || part.invalid.is_some())
+            });
+        }
+        // Valid rules may be refused again, and then those of the snapshot are the last good ones.
+        let news: Vec<(String, Arc<Good>)> = self
+            .parts
+            .iter_mut()
+            .filter(|(_, part)| part.in_force.is_none())
+            .filter_map(|(key, part)| Some((key.clone(), part.latest.take()?)))
+            .collect();
         for (key, rules) in rules {
             let good = Good { rules, warnings: Arc::default() };
             self.parts.entry(key).or_default().latest.get_or_insert_with(|| Arc::new(good));
         }
-        let changed = self.put_in_force(sentinel, false);
-        self.applied(changed, Vec::new())
+        let restored = self.put_in_force(sentinel, false);
+        for (key, latest) in news {
+            self.parts.entry(key).or_default().latest = Some(latest);
+        }
+        let renewed = self.put_in_force(sentinel, false);
+        self.applied(restored || renewed, Vec::new())
     }
 
     /// Tries again to put in force what was refused.

@@ -39,13 +39,12 @@ impl Watch {
         sentinel: &Sentinel,
         place: Place,
     ) -> (Self, impl Future<Output = ()> + Send + use<S>, oneshot::Receiver<Result<(), Arc<SourceError>>>) {
-        let driver = Driver::new(datasource, sentinel, place);
         let (stop, mut stopped) = watch::channel(false);
         let (running, ended) = watch::channel(());
+        let driver = Driver::new(datasource, sentinel, place, running);
         let (started, outcome) = oneshot::channel();
         let watch = Self { status: driver.status(), stop, ended };
         let run = async move {
-            let _running = running;
             tokio::select! {
                 // An error means that the watch was dropped.
                 _ = stopped.wait_for(|stopped| *stopped) => {}
@@ -75,7 +74,7 @@ impl Watch {
 
     /// Ends the watch, and waits until its task and its connection have; what is in force stays so.
     ///
-    /// Documents that are just being put in force still are. Stopping again does nothing.
+    /// Documents that are just being put in force still are, before this returns. Stopping again does nothing.
     pub async fn stop(&self) {
         self.end();
         self.ended().await;

@@ -626,3 +626,99 @@ fn numbers_have_names_that_metrics_can_have() {
     assert_eq!([of("connected"), of("healthy"), of("rules"), of("applied_total")], [1.0; 4]);
     assert!(of("rules_age_seconds") < 60.0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn any_duration_can_be_asked_for() {
+    let server = Server::of(&[("rules", &flow(1))]);
+    let datasource = Datasource::new(server.clone()).start_within(Duration::MAX).min_interval(Duration::MAX);
+    let longest = datasource.timeout(Duration::MAX).backoff(Backoff::new(Duration::MAX, Duration::MAX));
+    let watch = longest.start(&Sentinel::default()).await.unwrap();
+    server.put("rules", &flow(2));
+    settle().await;
+    assert_eq!(watch.status().state, State::Connected);
+}
+
+/// A document that takes longer to be put in force than the tests wait for it.
+fn long(rules: usize) -> String {
+    let rules: Vec<String> = (0..rules).map(|rule| format!(r#"{{"resource": "r{rule}", "threshold": 1}}"#)).collect();
+    format!(r#"{{"flow": [{}]}}"#, rules.join(","))
+}
+
+#[tokio::test]
+async fn what_was_read_in_time_is_in_force_when_the_start_is_done_and_the_status_knows() {
+    let server = Server::of(&[("rules", &long(5_000))]);
+    let sentinel = Sentinel::default();
+    let watch = Datasource::new(server).start_within(Duration::from_millis(1)).start(&sentinel).await.unwrap();
+    assert_eq!(sentinel.rules().get("memory").map(|rules| rules.len()), Some(5_000));
+    assert_eq!((watch.status().rules, watch.status().applied), (5_000, 1));
+}
+
+#[tokio::test]
+async fn after_a_stop_nothing_is_put_in_force_any_more() {
+    let server = Server::of(&[("rules", &flow(1))]);
+    let sentinel = Sentinel::default();
+    let watch = Datasource::new(server.clone()).min_interval(Duration::ZERO).start(&sentinel).await.unwrap();
+    let reads = || server.0.lock().reads;
+    let before = reads();
+    server.put("rules", &long(5_000));
+    while reads() == before {
+        tokio::task::yield_now().await;
+    }
+    watch.stop().await;
+    let left = sentinel.rules().get("memory");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(sentinel.rules().get("memory"), left);
+}
+
+#[tokio::test]
+async fn rules_that_are_refused_at_a_start_leave_those_of_the_snapshot_in_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let named = |id: &str, threshold| format!("flow: [{{id: {id}, resource: orders, threshold: {threshold}}}]");
+    let server = Server::of(&[("a", &named("one", 1)), ("b", &named("two", 2))]);
+    let source = || Datasource::new(server.clone()).snapshot(folder.path().join("rules.snapshot"));
+    source().start(&Sentinel::default()).await.unwrap().stop().await;
+
+    server.put("a", &named("one", 3));
+    server.put("b", &named("one", 4));
+    let sentinel = Sentinel::default();
+    let watch = source().start(&sentinel).await.unwrap();
+    let in_force: Vec<f64> =
+        sentinel.rules().get("memory").unwrap().flow.iter().map(|rule| rule.params.threshold).collect();
+    assert_eq!((in_force, watch.status().rules), (vec![3.0, 2.0], 2));
+    assert_eq!(error(&watch), "`b`: the flow rule `one` is in `a` already");
+}
+
+#[tokio::test]
+async fn a_snapshot_does_not_bring_back_what_the_source_has_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let isolation = "isolation: [{resource: r, threshold: 1}]";
+    for (when_missing, left) in [(WhenMissing::Clear, 0), (WhenMissing::Keep, 1)] {
+        let server = Server::of(&[("a", &flow(1)), ("b", isolation)]);
+        let source = || {
+            Datasource::new(server.clone()).when_missing(when_missing).snapshot(folder.path().join("rules.snapshot"))
+        };
+        source().start(&Sentinel::default()).await.unwrap().stop().await;
+
+        server.put("a", "flow: 7");
+        server.delete("b");
+        let sentinel = Sentinel::default();
+        let _watch = source().start(&sentinel).await.unwrap();
+        assert_eq!(threshold(&sentinel), Some(1.0));
+        assert_eq!(sentinel.rules().get("memory").unwrap().isolation.len(), left);
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_that_could_not_be_written_is_written_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("later/rules.snapshot");
+    let server = Server::of(&[("rules", &flow(1))]);
+    let source = Datasource::new(server).snapshot(&path).resync_interval(Duration::from_millis(100));
+    let _watch = source.start(&Sentinel::default()).await.unwrap();
+    fs::create_dir(path.parent().unwrap()).unwrap();
+    let begin = Instant::now();
+    while !path.exists() {
+        assert!(begin.elapsed() < Duration::from_secs(5));
+        sleep(Duration::from_millis(10)).await;
+    }
+}
