@@ -22,6 +22,8 @@ pub struct FileConnection {
     /// What was last read as a document.
     seen: Option<Seen>,
     writing: Writing,
+    /// How far it has come to rest, while somebody writes it.
+    settling: Option<Settling<Option<Stamp>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -35,6 +37,8 @@ struct Seen {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Writing {
     /// Nobody, as far as is known.
+    Unnoticed,
+    /// Nobody any more: it can be read.
     Over,
     /// It has changed, and may be half of what it will be.
     GoingOn,
@@ -46,7 +50,7 @@ impl FileConnection {
     pub(crate) fn new(source: FileSource) -> Self {
         let bell = Arc::<Notify>::default();
         let folders = if source.poll_only { Folders::unwatched() } else { Folders::watched(Arc::clone(&bell)) };
-        let mut connection = Self { source, folders, bell, seen: None, writing: Writing::Over };
+        let mut connection = Self { source, folders, bell, seen: None, writing: Writing::Over, settling: None };
         // Before the first look, so that no change between the two goes unnoticed.
         connection.folders.follow(&connection.source.path);
         connection
@@ -62,19 +66,21 @@ impl FileConnection {
         }
     }
 
-    /// Waits until the file is left alone: whether it is.
-    async fn is_left_alone(&self) -> bool {
-        let look = || Stamp::of(&self.source.path);
-        let mut settling = Settling::new(self.source.debounce, look(), Instant::now());
-        loop {
-            let told = timeout(self.source.debounce, self.bell.notified()).await.is_ok();
-            match settling.observe(look(), told, Instant::now()) {
-                Settled::Yes => return true,
-                Settled::Never => return false,
+    /// Waits until the file is left alone: whether it is. What was seen of that is kept where the wait is given up.
+    async fn is_left_alone(&mut self) -> bool {
+        let (path, pause) = (&self.source.path, self.source.debounce);
+        let settling = self.settling.get_or_insert_with(|| Settling::new(pause, Stamp::of(path), Instant::now()));
+        let is_left_alone = loop {
+            let told = timeout(settling.rest(Instant::now()), self.bell.notified()).await.is_ok();
+            match settling.observe(Stamp::of(path), told, Instant::now()) {
+                Settled::Yes => break true,
+                Settled::Never => break false,
                 // However short the debounce, others have their turn.
                 Settled::NotYet => tokio::task::yield_now().await,
             }
-        }
+        };
+        self.settling = None;
+        is_left_alone
     }
 
     /// Whether the file is what was last read, as far as can be told without reading it.
@@ -98,8 +104,18 @@ impl Connection for FileConnection {
     async fn read(&mut self) -> Result<Reading, SourceError> {
         let document = match self.writing {
             Writing::GoingOn => return Ok(Reading::Unchanged),
-            Writing::Over if self.is_as_seen() => return Ok(Reading::Unchanged),
+            Writing::Unnoticed => {
+                // It is read once it is left alone.
+                if !self.is_as_seen() {
+                    self.writing = Writing::GoingOn;
+                }
+                return Ok(Reading::Unchanged);
+            }
             Writing::Over => {
+                self.writing = Writing::Unnoticed;
+                if self.is_as_seen() {
+                    return Ok(Reading::Unchanged);
+                }
                 self.seen = None;
                 self.document()
             }
@@ -121,10 +137,8 @@ impl Connection for FileConnection {
 
     async fn changed(&mut self) -> Result<(), SourceError> {
         // While it is being written, nobody may tell of the end of that.
-        if self.writing == Writing::Over {
+        if self.writing == Writing::Unnoticed {
             self.told().await;
-        }
-        if self.writing == Writing::Over {
             self.writing = Writing::GoingOn;
         }
         let is_left_alone = self.is_left_alone().await;

@@ -12,6 +12,8 @@ pub(crate) struct Settling<S> {
     start: Instant,
     look: S,
     changed: Instant,
+    /// When it was last seen or told to be changed.
+    told: Instant,
 }
 
 /// How a file that changed stands.
@@ -26,12 +28,20 @@ pub(crate) enum Settled {
 impl<S: PartialEq> Settling<S> {
     /// A file that looks so now, and has to be left alone for this long.
     pub(crate) fn new(pause: Duration, look: S, now: Instant) -> Self {
-        Self { pause, start: now, look, changed: now }
+        Self { pause, start: now, look, changed: now, told: now }
+    }
+
+    /// How long nothing may be told from now on for it to be at rest.
+    pub(crate) fn rest(&self, now: Instant) -> Duration {
+        self.pause.saturating_sub(now.duration_since(self.told))
     }
 
     /// The file looks so now, after a pause, or sooner when one was told of a change.
     pub(crate) fn observe(&mut self, look: S, told: bool, now: Instant) -> Settled {
         let is_late = now.duration_since(self.start) >= self.pause.saturating_mul(10).max(LEAST);
+        if told || look != self.look {
+            self.told = now;
+        }
         if look != self.look {
             self.look = look;
             self.changed = now;
@@ -60,6 +70,19 @@ mod tests {
         assert_eq!(settled(&[(50, 0, false)]), [Settled::Yes]);
         let written_on = [(20, 1, true), (70, 2, false), (120, 2, false)];
         assert_eq!(settled(&written_on), [Settled::NotYet, Settled::NotYet, Settled::Yes]);
+    }
+
+    #[test]
+    fn a_pause_begins_with_what_was_seen_or_told_last() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut settling = Settling::new(PAUSE, 0, start);
+        assert_eq!(settling.rest(at(20)), Duration::from_millis(30));
+        assert_eq!(settling.observe(0, true, at(30)), Settled::NotYet);
+        assert_eq!(settling.rest(at(40)), Duration::from_millis(40));
+        assert_eq!(settling.observe(1, false, at(80)), Settled::NotYet);
+        assert_eq!(settling.rest(at(80)), PAUSE);
+        assert_eq!(settling.rest(at(200)), Duration::ZERO);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{Seek as _, Write as _},
+    thread,
     time::Duration,
 };
 
@@ -279,7 +280,7 @@ fn the_last_of_many_saves_is_in_force_whenever_it_comes() {
         let _watch = folder.watched(1);
         for threshold in 2..saves {
             rename_over(&folder.file(), rules(threshold));
-            std::thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(20));
         }
         folder.until(saves - 1);
     }
@@ -330,7 +331,27 @@ fn ten_megabytes_of_rules_are_loaded_and_so_is_a_change_of_them() {
     let start = std::time::Instant::now();
     while watch.status().rules != count {
         assert!(start.elapsed() < Duration::from_secs(20), "{:?}", watch.status().last_error);
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     }
     println!("one rule more: in force after {:?}", start.elapsed());
+}
+
+#[test]
+fn a_file_that_is_read_more_often_than_it_rests_is_seen_and_never_half_of_it() {
+    let folder = Folder::new();
+    fs::write(folder.file(), rules(1)).unwrap();
+    let source = folder.source().poll_only().debounce(Duration::from_millis(500));
+    let datasource = Datasource::new(source).resync_interval(Duration::from_millis(100));
+    let _watch = datasource.start_on_thread(&folder.sentinel).unwrap();
+
+    let mut file = File::create(folder.file()).unwrap();
+    let mut write = |line: &str| file.write_all(line.as_bytes()).unwrap();
+    write("flow:\n- {resource: orders, threshold: 2}\n");
+    for _ in 0..40 {
+        thread::sleep(Duration::from_millis(20));
+        assert_eq!(folder.threshold(), Some(1.0));
+        write("- {resource: more, threshold: 2}\n");
+    }
+    folder.until(2);
+    assert_eq!(folder.sentinel.rules().get("file").unwrap().len(), 41);
 }
