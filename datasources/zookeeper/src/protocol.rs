@@ -39,6 +39,10 @@ pub(crate) enum Operation<'a> {
         data: &'a [u8],
         is_private: bool,
     },
+    /// Has the server catch up with the others.
+    Sync {
+        path: &'a str,
+    },
     /// Logs in.
     Auth {
         user: &'a str,
@@ -56,6 +60,7 @@ impl Operation<'_> {
             Self::Exists { .. } => 3,
             Self::GetData { .. } => 4,
             Self::SetData { .. } => 5,
+            Self::Sync { .. } => 9,
             Self::Create { .. } => 15,
             Self::Auth { .. } => 100,
             Self::Ping => 11,
@@ -81,6 +86,7 @@ impl Operation<'_> {
                 put_bytes(&mut frame, path.as_bytes());
                 frame.put_u8(1);
             }
+            Self::Sync { path } => put_bytes(&mut frame, path.as_bytes()),
             Self::SetData { path, data, version } => {
                 put_bytes(&mut frame, path.as_bytes());
                 put_bytes(&mut frame, data);
@@ -263,6 +269,7 @@ mod tests {
             encoded(Operation::SetData { path: "/a", data: b"x", version: ANY_VERSION }),
             [&[0, 0, 0, 7, 0, 0, 0, 5], &*path, &[0, 0, 0, 1], b"x", &[0xff; 4]].concat(),
         );
+        assert_eq!(encoded(Operation::Sync { path: "/a" }), [&[0, 0, 0, 7, 0, 0, 0, 9], &*path].concat());
         assert_eq!(encoded(Operation::Ping), [0xff, 0xff, 0xff, 0xfe, 0, 0, 0, 11]);
         assert_eq!(
             encoded(Operation::Auth { user: "a", password: "b" }),

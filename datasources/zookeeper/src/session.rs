@@ -44,7 +44,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Opens a session with one of the servers, in an order that chance decides.
+    /// Opens a session with one of the servers, in an order that chance decides, and has it catch up with the others.
     pub(crate) async fn open(source: &ZooKeeperSource) -> Result<Self, SourceError> {
         let mut servers: Vec<_> = source.servers()?.iter().collect();
         let [server] = &*servers else {
@@ -95,6 +95,9 @@ impl Session {
             let login = Operation::Auth { user, password: password.expose_secret() };
             session.ask(login).await?.map_err(|refusal| session.refused(refusal))?;
         }
+        // The server before may have told of changes that this one does not have yet.
+        let sync = Operation::Sync { path: &source.keys[0].name };
+        session.ask(sync).await?.map_err(|refusal| session.refused(refusal))?;
         Ok(session)
     }
 

@@ -141,12 +141,16 @@ pub(super) async fn a_server_that_announces_too_much_is_not_listened_to() -> Res
     Ok(())
 }
 
-/// Opens a session of 6 s for the next client.
+/// Opens a session of 6 s for the next client, which has the server catch up with others before anything else.
 async fn accept(server: &TcpListener) -> TcpStream {
     let mut client = server.accept().await.unwrap().0;
     assert_eq!(receive(&mut client).await.len(), 45);
     let answer =
         [&[0; 4][..], &6_000_i32.to_be_bytes(), &1_i64.to_be_bytes(), &16_i32.to_be_bytes(), &[0; 16]].concat();
+    send(&mut client, &answer).await;
+    let sync = receive(&mut client).await;
+    assert_eq!(sync[4..8], 9_i32.to_be_bytes());
+    let answer = [&sync[..4], &[0; 12], &sync[8..]].concat();
     send(&mut client, &answer).await;
     client
 }

@@ -28,9 +28,6 @@ pub(crate) struct Subject {
 impl suite::Subject for Subject {
     type Source = ZooKeeperSource;
 
-    /// Each change is a session of its own.
-    const RAPID: u32 = 500;
-
     async fn start() -> Result<Self, Unavailable> {
         let zookeeper = ZooKeeper::start(ZooKeeperOptions { auth: true, ..ZooKeeperOptions::default() }).await?;
         Ok(Self { zookeeper, password: Arc::new(Mutex::new(Account::READER.secret.to_owned())) })
