@@ -5,6 +5,12 @@ use tokio::time::timeout;
 
 use crate::{EtcdConnection, endpoint::Endpoint, link::Link};
 
+/// More often, no server is asked whether it is still there.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// Less often neither: what is longer cannot be added to every time.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Keys of etcd that hold rules.
 ///
 /// It is also the way back: [`Publish`](sentinel_datasource::Publish) writes rules to its keys.
@@ -129,9 +135,10 @@ impl EtcdSource {
     /// connection counts as broken; default 5 s and 2 s.
     ///
     /// Servers close connections on which they are asked more often than they like; the default of etcd is 5 s
-    /// (`--grpc-keepalive-min-time`).
+    /// (`--grpc-keepalive-min-time`). Both are from 1 s to a day.
     #[must_use]
     pub fn keep_alive(mut self, silence: Duration, answer: Duration) -> Self {
+        let [silence, answer] = [silence, answer].map(|time| time.clamp(SHORTEST, LONGEST));
         self.patience = Patience { silence, answer, ..self.patience };
         self
     }

@@ -12,6 +12,12 @@ use crate::{
     rest::Rest,
 };
 
+/// More often, no server is asked.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// Less often neither: what is longer cannot be added to every time.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Documents on one web server, which are asked for again and again.
 ///
 /// # Example
@@ -67,12 +73,12 @@ impl HttpSource {
         self
     }
 
-    /// How often to ask; default 5 s, at least 100 ms. Each time it is up to a tenth longer by chance.
+    /// How often to ask; default 5 s, from 100 ms to a day. Each time it is up to a tenth longer by chance.
     ///
     /// Whatever `Cache-Control` says, a change is in force one interval later.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
-        self.interval = interval.max(Duration::from_millis(100));
+        self.interval = interval.clamp(SHORTEST, LONGEST);
         self
     }
 
@@ -165,6 +171,8 @@ impl Source for HttpSource {
 
 #[cfg(test)]
 mod tests {
+    use sentinel_datasource::Connection as _;
+
     use super::*;
 
     fn error(source: &HttpSource) -> String {
@@ -180,6 +188,16 @@ mod tests {
             let expected = format!("the URL cannot be used: `{other}` is on another server than https://a.example");
             assert_eq!(error(&source.clone().page(other)), expected);
         }
+    }
+
+    #[tokio::test]
+    async fn an_interval_may_be_as_long_as_one_likes_to_say() {
+        let mut source = HttpSource::new("http://127.0.0.1:1/rules").interval(Duration::MAX);
+        assert_eq!(source.resync_interval(), LONGEST * 2);
+        let mut connection = source.connect().await.unwrap();
+        // Nobody is there: what matters is when to ask again.
+        assert!(connection.read().await.is_err());
+        assert!(connection.next > Instant::now() + LONGEST / 2);
     }
 
     #[test]

@@ -133,3 +133,16 @@ pub(crate) async fn a_quiet_connection_is_kept() -> Result<(), Unavailable> {
     assert_eq!(watch.status().connections, 1);
     Ok(())
 }
+
+pub(crate) async fn patience_may_be_as_long_as_one_likes_to_say() -> Result<(), Unavailable> {
+    let etcd = Etcd::start(EtcdOptions::default()).await?;
+    etcd.put(KEY, flow("orders", 1).as_bytes()).await.unwrap();
+    let sentinel = Sentinel::default();
+    let source = EtcdSource::new([etcd.endpoint()]).key(KEY).connect_timeout(Duration::MAX);
+    let datasource = Datasource::new(source.keep_alive(Duration::MAX, Duration::MAX)).name("rules");
+    let watch = datasource.start(&sentinel).await.unwrap();
+    etcd.put(KEY, flow("orders", 2).as_bytes()).await.unwrap();
+    within(Duration::from_secs(1), "the change in force", &watch, || threshold(&sentinel, "orders") == Some(2)).await;
+    assert_eq!(watch.status().connections, 1);
+    Ok(())
+}

@@ -38,6 +38,7 @@ fn own() -> Vec<Trial> {
         faults::a_connection_to_a_silent_server_ends_with_all_its_tasks,
         faults::a_watch_that_falls_behind_what_is_forgotten_goes_on,
         faults::a_quiet_connection_is_kept,
+        faults::patience_may_be_as_long_as_one_likes_to_say,
         publish::rules_are_written_under_conditions,
         publish::what_cannot_be_written_is_an_error,
     ]
