@@ -148,8 +148,8 @@ impl<S: Source> Datasource<S> {
 
     /// Keeps the last good rules in a file, and starts from there when the source cannot be used.
     ///
-    /// The file is written in one step after each change, and can be read by its owner alone. It holds rules, and no
-    /// addresses or secrets beyond the name of the source. One that is damaged is not used.
+    /// The file is written in one step after each change, and can be read by its owner alone. It holds the name of the
+    /// source, its keys and their rules, and no secrets. One that is damaged is not used.
     #[must_use]
     pub fn snapshot(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.snapshot = Some(path.into());

@@ -56,7 +56,7 @@ pub trait Subject: Sized + Send + Sync + 'static {
     /// What must appear in no error and no `Debug` output.
     fn secrets(&self) -> Vec<String>;
 
-    /// Changes the credentials, on the server and for the source; whether there are any that can be changed.
+    /// Changes the credentials, on the server and for the source: whether that was done.
     fn rotate(&mut self) -> impl Future<Output = bool> + Send;
 
     /// Writes the key by other means than the source.
