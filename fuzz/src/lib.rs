@@ -25,8 +25,9 @@ pub fn document(bytes: &[u8], format: Format) {
     }
 }
 
-/// Reads a document of others, of the family that the first byte chooses if it is a digit: whatever the bytes, there is no panic; what is
-/// read can be written as ours, and comes back; and what can be written in the same form comes back from that, too.
+/// Reads a document of others, of the family that the first byte chooses if it is a digit: whatever the bytes, there is no
+/// panic; what is read can be written as ours, and comes back; and what can be written in the same form comes back from
+/// that, too.
 pub fn document_of_others(bytes: &[u8], encoding: Encoding) {
     let Some((first, rest)) = bytes.split_first() else { return };
     let (encoding, bytes) = match FAMILIES.get(usize::from(first.wrapping_sub(b'0'))) {

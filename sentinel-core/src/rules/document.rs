@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     Dialect, Format, InvalidDocument, InvalidRule, InvalidRules, Report, Rule, Selector, Warning,
     fields::{Fields, Writer, suggest},
-    invalid::Problem,
+    invalid::{Problem, Short},
     rule::DEFAULT,
     wire::own,
 };
@@ -71,9 +71,14 @@ pub(super) fn read_all(tree: &Value) -> Result<Parsed, InvalidDocument> {
         Value::Null => return Err(InvalidDocument::Empty),
         other => return Err(InvalidDocument::Shape { found: kind(other).to_owned() }),
     };
+    let is_unknown = |name: &&String| !FAMILIES.contains(&name.as_str());
+    // Something else than rules, such as the message of a server, would clear all rules.
+    if let Some(first) = tree.keys().next().filter(|_| tree.keys().all(|name| is_unknown(&name))) {
+        return Err(InvalidDocument::Shape { found: format!("an object of `{}` and no family", Short(first)) });
+    }
     let mut read = Read::default();
     Rules::read(tree, &mut read);
-    for name in tree.keys().filter(|name| !FAMILIES.contains(&name.as_str())) {
+    for name in tree.keys().filter(is_unknown) {
         let problem = Problem::Unknown { suggestion: suggest(name, FAMILIES) };
         let warning = Warning { family: "", index: 0, resource: String::new(), field: name.clone(), problem };
         read.warnings.push(warning);

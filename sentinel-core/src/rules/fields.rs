@@ -52,15 +52,30 @@ impl<'a> Fields<'a> {
 
     /// A field that has to be there.
     pub(crate) fn required<T>(&mut self, name: &'static str, value: Option<T>) -> Option<T> {
-        if value.is_none() && matches!(self.map.get(name), None | Some(Value::Null)) {
-            let misspelt = self.map.keys().find(|key| *key != name && suggest(key, &[name]).is_some());
-            let expected = misspelt.map_or_else(
-                || "it has to be there".to_owned(),
-                |key| format!("it has to be there; is {} meant to be it?", Quoted(key)),
-            );
-            self.report.invalid(name, MISSING, expected);
+        if value.is_none() {
+            match self.map.get(name) {
+                None | Some(Value::Null) => {
+                    let misspelt = self.map.keys().find(|key| *key != name && suggest(key, &[name]).is_some());
+                    let expected = misspelt.map_or_else(
+                        || "it has to be there".to_owned(),
+                        |key| format!("it has to be there; is {} meant to be it?", Quoted(key)),
+                    );
+                    self.report.invalid(name, MISSING, expected);
+                }
+                // Without this, a text with nothing in it would be taken for the default.
+                Some(Value::String(text)) if text.is_empty() => {
+                    self.report.invalid(name, Quoted(text), "it has to be there");
+                }
+                // What else is wrong with it has been told.
+                Some(_) => {}
+            }
         }
         value
+    }
+
+    /// Whether there is no field at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.map.is_empty()
     }
 
     /// Whether there is such a field.

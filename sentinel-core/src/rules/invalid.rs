@@ -209,7 +209,11 @@ impl fmt::Display for Warning {
         if self.family.is_empty() {
             write!(f, "unknown family `{}`", Short(&self.field))?;
         } else {
-            write!(f, "{} rule {} for `{}`: ", self.family, self.index + 1, Short(&self.resource))?;
+            write!(f, "{} rule {}", self.family, self.index + 1)?;
+            if !self.resource.is_empty() {
+                write!(f, " for `{}`", Short(&self.resource))?;
+            }
+            f.write_str(": ")?;
             match self.problem {
                 Problem::Unknown { .. } => write!(f, "unknown field `{}`", Short(&self.field))?,
                 Problem::Unused { needs } => write!(f, "`{}` means nothing without {needs}", self.field)?,

@@ -102,6 +102,9 @@ impl Dialect {
 ///   Go for none, which a warning says.
 /// - In a Java system rule, `maxThread` is the most that are in flight; there it is one more.
 /// - All authority rules of a resource are in force; in Java it is the first.
+/// - Values of items that are fractions are what is written; Go rounds them to five digits behind the point. Breakers have
+///   as many buckets as are written; in Go it is one, if they do not divide the interval.
+/// - A system rule of Java with other fields and no limit is an error; there it is off.
 /// - With `clusterMode`, each instance has the whole count for itself, which a [warning](crate::Problem::Differs) says.
 /// - A degrade rule of Java by an error ratio of 1 opens when all calls fail, which a warning says; there it never does.
 /// - Where a name (`id`) is given twice, the second rule has none, which a warning says: there names mean nothing. Of a

@@ -38,6 +38,10 @@ const LIMITS: &[(&str, Names)] = &[
 fn read(fields: &mut Fields<'_>, found: &mut Found<'_>) {
     fields.skip(&["limitApp", "regex", "resource"]);
     let id = found.id(fields);
+    // With nothing said it is off, but not any object is a rule: as a list of such ones, they would clear all rules.
+    if !fields.is_empty() && !LIMITS.iter().any(|(name, _)| fields.has(name)) {
+        fields.refuse(LOAD, "a system rule has highestSystemLoad, highestCpuUsage, qps, avgRt or maxThread");
+    }
     for (name, names) in LIMITS {
         // Whatever is below 0 is off.
         let is_on = fields.number(name).is_some_and(|value| value >= 0.0);
