@@ -26,6 +26,20 @@ pub(crate) struct Orders {
 const NAMESPACE: &str = "default";
 const NAME: &str = "orders";
 
+impl Orders {
+    /// Gets a token, and ends the one before.
+    async fn renew(&mut self) -> Result<(), Unavailable> {
+        let next = self.secrets.len();
+        let token = self.cluster.token(next).await?;
+        self.secrets.push(token.clone());
+        *self.token.lock() = token;
+        if next > 0 {
+            self.cluster.revoke(next - 1).await;
+        }
+        Ok(())
+    }
+}
+
 impl Subject for Orders {
     type Source = KubernetesSource;
 
@@ -36,7 +50,7 @@ impl Subject for Orders {
         cluster.install([Kind::FlowRules], Schema::None).await;
         cluster.service_account().await;
         let mut orders = Self { cluster, token: Arc::default(), secrets: Vec::new() };
-        orders.rotate().await;
+        orders.renew().await?;
         Ok(orders)
     }
 
@@ -62,14 +76,7 @@ impl Subject for Orders {
     }
 
     async fn rotate(&mut self) -> bool {
-        let next = self.secrets.len();
-        let Ok(token) = self.cluster.token(next).await else { return false };
-        self.secrets.push(token.clone());
-        *self.token.lock() = token;
-        if next > 0 {
-            self.cluster.revoke(next - 1).await;
-        }
-        true
+        self.renew().await.is_ok()
     }
 
     async fn put(&self, document: &str) -> Result<(), String> {
