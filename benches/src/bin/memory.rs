@@ -12,7 +12,8 @@ use sentinel_benches::{
     ours::{self, Limit, RESOURCE},
 };
 use sentinel_core::{
-    Breaker, BreakerParams, Call, Decision, Direction, FlowRule, IsolationRule, ManualClock, Rules, Sentinel, TscClock,
+    Breaker, BreakerParams, Call, Decision, Direction, FlowRule, Format, IsolationRule, ManualClock, Rules, Sentinel,
+    TscClock,
 };
 
 fn main() -> Result<(), Error> {
@@ -29,7 +30,8 @@ fn main() -> Result<(), Error> {
     families_at_rest()?;
     values()?;
     waiters()?;
-    breakers()
+    breakers()?;
+    reloads()
 }
 
 /// Allocations of calls, once warm: after a minute with traffic, hot at first.
@@ -206,5 +208,37 @@ fn breakers() -> Result<(), Error> {
         made.transpose()?;
         println!("a breaker alone, {name}\t{held}");
     }
+    Ok(())
+}
+
+/// What is left of payloads of many rules that were put in force one after the other, each with another rule changed.
+fn reloads() -> Result<(), Error> {
+    const RULES: usize = 10_000;
+    const RELOADS: usize = 300;
+    let names: Vec<String> = (0..RULES).map(|number| format!("GET /resources/{number}")).collect();
+    let payload = |change: usize| {
+        let rule = |(number, name): (usize, &String)| {
+            let threshold = if number == change { 200 } else { 100 };
+            format!(r#"{{"resource":"{name}","threshold":{threshold}}}"#)
+        };
+        let rules: Vec<String> = names.iter().enumerate().map(rule).collect();
+        format!(r#"{{"flow":[{}]}}"#, rules.join(","))
+    };
+    // Time stands still, since statistics of another second are no matter of reloads.
+    let sentinel = Sentinel::builder().clock(ManualClock::new()).build()?;
+    let reload = |change: usize| -> Result<(), Error> {
+        let rules = Rules::parse(payload(change).as_bytes(), Format::Json)?.rules;
+        sentinel.rules().replace("bench", rules)?;
+        // Calls keep plans for a while, the old and the new.
+        drop(sentinel.enter(&names[change]).immediately()?);
+        Ok(())
+    };
+    let all = || (1..RELOADS).chain([0]).try_for_each(reload);
+    // What a resource comes to hold when it is called.
+    all()?;
+    let mut result = Ok(());
+    let left = measure(|| result = all()).bytes_current;
+    result?;
+    println!("{RULES} rules, one of them changed {RELOADS} times: more after these reloads\t{left}");
     Ok(())
 }

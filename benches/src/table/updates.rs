@@ -75,7 +75,10 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Error> {
     report.add(&Row::new("the same without changes: p99.9", p999(&quiet), "ns"));
     report.add(&Row::new("p99.9 with changes to without", p999(&updated) / p999(&quiet), "x").at_most(2.0));
     // One that comes while another is being put in force is taken with the next.
-    report.add(&Row::new("changes put in force, the last one among them", (status.applied - 1) as f64, "changes"));
+    let applied = (status.applied - 1) as f64;
+    report.add(
+        &Row::new("changes put in force, the last one among them", applied, "changes").at_least(0.9 * change as f64),
+    );
     let totals = |resource: &ResourceSnapshot| resource.statistics.totals.pass + resource.statistics.totals.block;
     let counted: u64 = sentinel.snapshot().resources.iter().map(totals).sum();
     report.add(

@@ -3,11 +3,12 @@
 use std::{error::Error, time::Duration};
 
 use sentinel_core::{Format, Rules, Sentinel};
-use sentinel_datasource::{Condition, Datasource, Publish, PublishError, Source, Status, Watch};
+use sentinel_datasource::{Condition, Datasource, Publish, PublishError, Source, SourceError, Status, Watch};
 #[cfg(feature = "etcd")]
 use sentinel_etcd::EtcdSource;
 #[cfg(feature = "kubernetes")]
 use sentinel_kubernetes::{Access, Kind, KubernetesSource};
+use tokio::time::timeout;
 
 use super::{RAISE, RULES};
 use crate::{args::Args, service};
@@ -77,19 +78,28 @@ impl Server {
     /// Writes the rules with the raised limit, unless what is in force is somebody else's.
     pub(crate) async fn raise(&mut self, sentinel: &Sentinel) -> Result<bool, Box<dyn Error>> {
         let mut rules = demo_rules()?;
+        // Before they are looked at, so that nothing is written over what comes after.
+        let revision = match &mut self.place {
+            #[cfg(feature = "etcd")]
+            Place::Etcd(source) => in_time(source.revision(KEY)).await?,
+            #[cfg(feature = "kubernetes")]
+            Place::Kubernetes(source, key) => in_time(source.revision(key)).await?,
+        };
+        let Some(revision) = revision else { return Ok(false) };
         if sentinel.rules().get(&self.watch.status().source).as_ref() != Some(&rules) {
             return Ok(false);
         }
         for rule in rules.flow.iter_mut().filter(|rule| rule.resource.as_str() == service::ORDERS) {
             rule.params.threshold *= RAISE;
         }
-        match &mut self.place {
+        let condition = Condition::Revision(revision);
+        let written = match &mut self.place {
             #[cfg(feature = "etcd")]
-            Place::Etcd(source) => publish(source, KEY, &rules, Condition::Always).await?,
+            Place::Etcd(source) => publish(source, KEY, &rules, condition).await?,
             #[cfg(feature = "kubernetes")]
-            Place::Kubernetes(source, key) => publish(source, key, &rules, Condition::Always).await?,
-        }
-        Ok(true)
+            Place::Kubernetes(source, key) => publish(source, key, &rules, condition).await?,
+        };
+        Ok(written)
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -111,19 +121,24 @@ async fn start(source: impl Source, sentinel: &Sentinel) -> Result<Watch, Box<dy
 
 /// Writes the demo's rules where there are none: whether it did.
 async fn publish_first(source: &mut impl Publish, key: &str) -> Result<bool, Box<dyn Error>> {
-    match tokio::time::timeout(PATIENCE, source.publish(key, &demo_rules()?, Condition::Absent)).await? {
+    publish(source, key, &demo_rules()?, Condition::Absent).await
+}
+
+/// Writes rules: whether the condition held.
+async fn publish(
+    source: &mut impl Publish,
+    key: &str,
+    rules: &Rules,
+    condition: Condition,
+) -> Result<bool, Box<dyn Error>> {
+    match in_time(source.publish(key, rules, condition)).await {
         Ok(_) => Ok(true),
         Err(PublishError::Conflict { .. }) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
 
-async fn publish(
-    source: &mut impl Publish,
-    key: &str,
-    rules: &Rules,
-    condition: Condition,
-) -> Result<(), Box<dyn Error>> {
-    tokio::time::timeout(PATIENCE, source.publish(key, rules, condition)).await??;
-    Ok(())
+async fn in_time<T>(asked: impl Future<Output = Result<T, PublishError>>) -> Result<T, PublishError> {
+    let late = |_| PublishError::from(SourceError::TimedOut { doing: "asking the server", after: PATIENCE });
+    timeout(PATIENCE, asked).await.map_err(late)?
 }
