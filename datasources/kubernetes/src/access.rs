@@ -110,6 +110,10 @@ impl Access {
         let is_known = matches!(url.scheme_str(), Some("https" | "http"));
         let authority = url.authority().filter(|authority| is_known && !authority.as_str().contains('@'));
         authority.ok_or_else(|| address("it is https://, a host and a port, without credentials"))?;
+        if self.token.is_some() {
+            // A server looks at a certificate first.
+            tls.identity = None;
+        }
         if let Some(given) = self.tls.clone() {
             tls.authority = given.authority.or(tls.authority);
             tls.identity = given.identity.or(tls.identity);
@@ -121,7 +125,12 @@ impl Access {
             None => None,
         };
         if token.is_some() {
-            config.auth_info = AuthInfo::default();
+            // Whom the user stands in for is no matter of how it shows who it is.
+            let before = std::mem::take(&mut config.auth_info);
+            config.auth_info.impersonate = before.impersonate;
+            config.auth_info.impersonate_uid = before.impersonate_uid;
+            config.auth_info.impersonate_groups = before.impersonate_groups;
+            config.auth_info.impersonate_user_extra = before.impersonate_user_extra;
         }
         Ok(Entrance { config, tls, token })
     }

@@ -66,6 +66,7 @@ fn prepare(entrance: Entrance) -> Result<Connected, SourceError> {
         .build(connector(&entrance)?);
     let token = entrance.token;
     let service = ServiceBuilder::new()
+        .map_err(error::without_secrets)
         .layer(entrance.config.base_uri_layer())
         .option_layer(auth)
         .layer(headers)

@@ -50,6 +50,8 @@ pub(crate) struct Watches {
     /// Kinds that the server does not know, and when to look for them again.
     missing: Vec<Kind>,
     look_at: Instant,
+    /// When the server last had forgotten what a watch goes on from.
+    gone_at: Option<Instant>,
 }
 
 impl Watches {
@@ -61,6 +63,7 @@ impl Watches {
             is_new: false,
             missing: Vec::new(),
             look_at: Instant::now() + LOOK_INTERVAL,
+            gone_at: None,
         }
     }
 }
@@ -86,6 +89,7 @@ impl Server {
             is_new: false,
             missing,
             look_at: Instant::now() + LOOK_INTERVAL,
+            gone_at: None,
         };
         while !watches.objects.is_complete() {
             let told = watches.events.next().await;
@@ -148,7 +152,13 @@ impl Watches {
                 self.is_new |= self.objects.take(watch, event);
                 Ok(())
             }
-            Some((_, Err(failed))) if error::is_gone(&failed) => Ok(()),
+            // Again so soon, that is for the driver, which pauses.
+            Some((_, Err(failed)))
+                if error::is_gone(&failed) && self.gone_at.is_none_or(|at| at.elapsed() > LOOK_INTERVAL) =>
+            {
+                self.gone_at = Some(Instant::now());
+                Ok(())
+            }
             Some((_, Err(failed))) => Err(error::of_watch(server, failed)),
             None => Err(SourceError::Ended),
         }

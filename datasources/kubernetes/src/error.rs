@@ -2,6 +2,7 @@
 
 use kube::{client::AuthError, core::Status, runtime::watcher};
 use sentinel_datasource::{Cause, SourceError, Tls};
+use tower::BoxError;
 
 /// What went wrong with a request.
 pub(crate) fn of_client(server: &str, error: kube::Error) -> SourceError {
@@ -51,6 +52,14 @@ fn of_status(server: String, status: &Status) -> SourceError {
     }
 }
 
+/// What a command for credentials prints goes no further, since the client logs its errors as they are.
+pub(crate) fn without_secrets(error: BoxError) -> BoxError {
+    match error.downcast::<AuthError>() {
+        Ok(error) => SourceError::Setting { setting: "the credentials", cause: of_credentials(&error) }.into(),
+        Err(error) => error,
+    }
+}
+
 /// What commands print and what they are given may be secret.
 fn of_credentials(error: &AuthError) -> Cause {
     Cause::text(match error {
@@ -66,7 +75,7 @@ fn of_credentials(error: &AuthError) -> Cause {
 
 /// An error whose kind nobody knows.
 #[derive(Debug)]
-struct Boxed(tower::BoxError);
+struct Boxed(BoxError);
 
 impl std::fmt::Display for Boxed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -106,10 +115,14 @@ mod tests {
             stdout: b"s3cret".to_vec(),
             stderr: b"s3cret".to_vec(),
         };
-        let failed = AuthError::AuthExecRun { cmd: "SECRET=s3cret run".to_owned(), out: Box::new(out) };
-        let error = of_client("https://k", kube::Error::Auth(failed));
-        assert!(!format!("{error} {error:?}").contains("s3cret"));
-        assert!(error.to_string().contains("has failed: exit status: 1"), "{error}");
+        let failed = || AuthError::AuthExecRun { cmd: "SECRET=s3cret run".to_owned(), out: Box::new(out.clone()) };
+        // As a connection is made, and as a token is renewed within a request.
+        let renewal = kube::Error::Service(without_secrets(Box::new(failed())));
+        for told in [kube::Error::Auth(failed()), renewal] {
+            let error = of_client("https://k", told);
+            assert!(!format!("{error} {error:?}").contains("s3cret"));
+            assert!(error.to_string().contains("has failed: exit status: 1"), "{error}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The other way: rules into objects.
 
+use std::time::Duration;
+
 use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
@@ -8,6 +10,7 @@ use kube::{
 use sentinel_core::{Encoding, Format, Rules};
 use sentinel_datasource::{Cause, Condition, Publish, PublishError, SourceError};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::{
     FIELD_MANAGER, Kind, KubernetesSource,
@@ -37,20 +40,33 @@ impl Publish for KubernetesSource {
         rules: &Rules,
         condition: Condition,
     ) -> Result<Option<String>, PublishError> {
-        let target = self.target(key).await?;
-        let spec = target.spec(rules)?;
-        let written = match condition {
-            Condition::Always => target.apply(&spec).await,
-            Condition::Absent => target.create(&spec).await,
-            Condition::Revision(revision) => target.replace(&spec, &revision).await,
-            _ => return Err(PublishError::Unconditional { server: target.server }),
-        };
-        written.map(|object| Some(revision(&object)))
+        within("publishing", async {
+            let target = self.target(key).await?;
+            let spec = target.spec(rules)?;
+            let written = match condition {
+                Condition::Always => target.apply(&spec).await,
+                Condition::Absent => target.create(&spec).await,
+                Condition::Revision(revision) => target.replace(&spec, &revision).await,
+                _ => return Err(PublishError::Unconditional { server: target.server }),
+            };
+            written.map(|object| Some(revision(&object)))
+        })
+        .await
     }
 
     async fn revision(&mut self, key: &str) -> Result<Option<String>, PublishError> {
-        self.target(key).await?.revision().await
+        within("reading the revision", async { self.target(key).await?.revision().await }).await
     }
+}
+
+/// How long a server may take for what is asked of it, connecting included.
+const LIMIT: Duration = Duration::from_secs(10);
+
+async fn within<T>(
+    doing: &'static str,
+    work: impl Future<Output = Result<T, PublishError>>,
+) -> Result<T, PublishError> {
+    timeout(LIMIT, work).await.unwrap_or_else(|_| Err(SourceError::TimedOut { doing, after: LIMIT }.into()))
 }
 
 impl KubernetesSource {

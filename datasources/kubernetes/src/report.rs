@@ -38,6 +38,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How long it waits after a write that failed.
 const RETRY: Duration = Duration::from_secs(30);
 
+/// How long nothing is written where it may not be: rights may come later.
+const REST: Duration = Duration::from_secs(60 * 60);
+
 /// How long a write may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -45,8 +48,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     told: HashMap<String, Told>,
-    /// Why nothing is written.
-    off: Option<String>,
+    /// Why nothing is written, and until when.
+    off: Option<(String, Instant)>,
 }
 
 /// What was last said about an object.
@@ -90,7 +93,7 @@ impl Reporter {
 
     /// Why nothing is written.
     pub(crate) fn off(&self) -> Option<String> {
-        self.memory.lock().off.clone()
+        self.memory.lock().off.as_ref().map(|(why, _)| why.clone())
     }
 
     /// Hears what became of objects: how many rules are in force, or why not.
@@ -100,9 +103,10 @@ impl Reporter {
         objects: &Objects,
     ) {
         let memory = &mut *self.memory.lock();
-        if memory.off.is_some() {
+        if memory.off.as_ref().is_some_and(|(_, until)| Instant::now() < *until) {
             return;
         }
+        memory.off = None;
         memory.told.retain(|key, _| objects.get(key).is_some());
         self.pending.retain(|key, _| objects.get(key).is_some());
         for (key, result) in outcomes {
@@ -167,7 +171,7 @@ impl Reporter {
                 // The object is gone, and not the way to its status: the watch tells that too.
                 404 if status.details.is_some_and(|details| !details.name.is_empty()) => self.postpone(key, RETRY),
                 403..=405 => self.turn_off(&status.message),
-                429 | 500.. => self.failed(key, &status.message),
+                401 | 408 | 429 | 500.. => self.failed(key, &status.message),
                 _ => {
                     tracing::warn!(key, error = status.message, "the server does not take the status of the object");
                     self.done(key);
@@ -196,9 +200,9 @@ impl Reporter {
     }
 
     fn turn_off(&mut self, why: &str) {
-        tracing::warn!(error = why, "the status of objects may not be written, and is not from now on");
+        tracing::warn!(error = why, "the status of objects may not be written, and is not for an hour");
         self.pending.clear();
-        self.memory.lock().off = Some(why.to_owned());
+        self.memory.lock().off = Some((why.to_owned(), Instant::now() + REST));
     }
 }
 

@@ -38,7 +38,8 @@ pub struct KubernetesSource {
     pub(crate) scope: Option<Scope>,
     pub(crate) selection: Arc<Selection>,
     writes_status: bool,
-    memory: Arc<Mutex<Memory>>,
+    /// Of this source alone, and not of those that were made of it before it connected.
+    memory: Option<Arc<Mutex<Memory>>>,
 }
 
 /// In which namespaces objects are selected.
@@ -76,7 +77,7 @@ impl Selection {
 impl KubernetesSource {
     /// The custom resources of a cluster.
     pub fn new(access: Access) -> Self {
-        Self { access, scope: None, selection: Arc::default(), writes_status: true, memory: Arc::default() }
+        Self { access, scope: None, selection: Arc::default(), writes_status: true, memory: None }
     }
 
     /// Only objects of this namespace, which need not be there yet.
@@ -156,7 +157,8 @@ impl Source for KubernetesSource {
         let Connected { client, server } = client::connect(&self.access).await?;
         let scope = self.scope.clone();
         let scope = scope.unwrap_or_else(|| Scope::Namespace(client.default_namespace().to_owned()));
-        let reporter = self.writes_status.then(|| Reporter::new(client.clone(), Arc::clone(&self.memory)));
+        let memory = Arc::clone(self.memory.get_or_insert_default());
+        let reporter = self.writes_status.then(|| Reporter::new(client.clone(), memory));
         let server = Server { name: server, client, scope, selection: Arc::clone(&self.selection) };
         Ok(KubernetesConnection { server, reporter, watches: Watches::none() })
     }

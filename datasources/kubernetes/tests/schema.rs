@@ -144,7 +144,7 @@ fn what_fields_have_to_agree_on_is_refused_in_words_and_by_the_core_as_well() {
         ),
         (Kind::CircuitBreakerRules, json!({"strategy": "ErrorRatio", "threshold": 101}), "at most 100"),
         (Kind::CircuitBreakerRules, json!({"strategy": "SlowRequestRatio", "threshold": 0}), "above 0"),
-        (Kind::CircuitBreakerRules, json!({"threshold": 0.5}), "at least 1"),
+        (Kind::CircuitBreakerRules, json!({"threshold": 0}), "at least 1"),
         (Kind::HotspotRules, json!({"metricType": "QPS"}), "needs durationInSec"),
         (Kind::SystemRules, json!({"metricType": "CpuUsage", "triggerCount": 101}), "at most 100"),
         (Kind::SystemRules, json!({"metricType": "Load", "triggerCount": 0}), "above 0"),

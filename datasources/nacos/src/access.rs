@@ -13,7 +13,7 @@ pub(crate) struct Access {
     pub(crate) user: Option<(String, Secret)>,
     pub(crate) tls: Option<Tls>,
     pub(crate) grpc_port: Option<u16>,
-    pub(crate) login_url: Option<String>,
+    pub(crate) login_url: Option<Result<Uri, SourceError>>,
 }
 
 impl Access {
@@ -31,12 +31,20 @@ impl Access {
     pub(crate) fn account(&self, server: &Server) -> Result<Option<Account>, SourceError> {
         let Some((user, password)) = &self.user else { return Ok(None) };
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let url = self.login_url.clone().unwrap_or_else(|| format!("{scheme}://{server}/nacos"));
-        let url: Uri = url.parse().map_err(|error: http::uri::InvalidUri| SourceError::Setting {
-            setting: "the address to log in at",
-            cause: error.into(),
-        })?;
+        let url = self.login_url.clone().unwrap_or_else(|| login_url(&format!("{scheme}://{server}/nacos")))?;
         Ok(Some(Account { user: user.clone(), password: password.clone(), url, tls: self.tls.clone() }))
+    }
+}
+
+/// Reads the address to log in at; not one with a password, which would be shown.
+pub(crate) fn login_url(text: &str) -> Result<Uri, SourceError> {
+    let wrong = |cause| SourceError::Setting { setting: "the address to log in at", cause };
+    let url: Uri = text.parse().map_err(|error: http::uri::InvalidUri| wrong(error.into()))?;
+    match url.authority() {
+        Some(authority) if authority.as_str().contains('@') => {
+            Err(wrong(Cause::text("a name and a password do not belong into it")))
+        }
+        _ => Ok(url),
     }
 }
 
@@ -64,7 +72,7 @@ mod tests {
         let plain = Access { user: Some(("app".to_owned(), "pw".into())), ..Access::default() };
         assert_eq!(url(plain.clone()).unwrap(), "http://[::1]:8848/nacos");
         assert_eq!(url(Access { tls: Some(Tls::new()), ..plain.clone() }).unwrap(), "https://[::1]:8848/nacos");
-        let elsewhere = Access { login_url: Some("https://login.example/n".to_owned()), ..plain };
+        let elsewhere = Access { login_url: Some(login_url("https://login.example/n")), ..plain };
         assert_eq!(url(elsewhere).unwrap(), "https://login.example/n");
     }
 }

@@ -209,7 +209,10 @@ impl Caller {
 impl Pushes {
     /// The next thing that the server wants. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<Push, SourceError> {
+        // Not before there is room for the answer; where nobody takes answers any more, what comes next says why.
+        let room = self.answers.reserve().await.ok();
         let next = self.incoming.next().await;
+        drop(room);
         self.hear(next)
     }
 

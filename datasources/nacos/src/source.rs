@@ -6,7 +6,12 @@ use std::{
 use sentinel_core::Encoding;
 use sentinel_datasource::{Key, Secret, Source, SourceError, Tls, WhenMissing};
 
-use crate::{NacosConnection, access::Access, client::Client, server::Server};
+use crate::{
+    NacosConnection,
+    access::{Access, login_url},
+    client::Client,
+    server::Server,
+};
 
 /// Where the dashboard of Sentinel for Java publishes.
 const DASHBOARD_GROUP: &str = "SENTINEL_GROUP";
@@ -38,7 +43,7 @@ const DASHBOARD: [(&str, &str); 6] = [
 /// ```
 #[derive(Clone, Debug)]
 pub struct NacosSource {
-    servers: Vec<String>,
+    servers: Vec<Result<Server, SourceError>>,
     /// Which of them is the next: each instance begins with another, so that all of them have their share.
     turn: usize,
     pub(crate) access: Access,
@@ -54,7 +59,7 @@ impl NacosSource {
     /// it is 8848. The port of gRPC is 1000 above it.
     pub fn new(server: impl Into<String>, key: impl Into<Key>) -> Self {
         Self {
-            servers: vec![server.into()],
+            servers: vec![Server::parse(&server.into())],
             turn: RandomState::new().hash_one(()) as usize,
             access: Access::default(),
             group: "DEFAULT_GROUP".to_owned(),
@@ -87,7 +92,7 @@ impl NacosSource {
     /// One more server of the cluster. When a connection cannot be made or breaks, the next one is tried.
     #[must_use]
     pub fn server(mut self, server: impl Into<String>) -> Self {
-        self.servers.push(server.into());
+        self.servers.push(Server::parse(&server.into()));
         self
     }
 
@@ -139,15 +144,15 @@ impl NacosSource {
     /// [TLS](NacosSource::tls) is on, else over `http`.
     #[must_use]
     pub fn login_url(mut self, url: impl Into<String>) -> Self {
-        self.access.login_url = Some(url.into());
+        self.access.login_url = Some(login_url(&url.into()));
         self
     }
 
     /// Connects to the server whose turn it is.
     pub(crate) async fn client(&mut self) -> Result<Client, SourceError> {
-        let server = &self.servers[self.turn % self.servers.len()];
+        let server = self.servers[self.turn % self.servers.len()].clone();
         self.turn = self.turn.wrapping_add(1);
-        Client::connect(&Server::parse(server)?, &self.access, self.max_size).await
+        Client::connect(&server?, &self.access, self.max_size).await
     }
 }
 

@@ -9,14 +9,14 @@ use super::{General, Target};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = (
-        "self.strategy == 'ErrorCount' || self.threshold <= 100.0",
+        "self.strategy == 'ErrorCount' || self.threshold <= 100",
         "threshold is in percent, at most 100, unless strategy is ErrorCount"
     ),
     validation = (
-        "self.strategy != 'ErrorCount' || self.threshold >= 1.0",
+        "self.strategy != 'ErrorCount' || self.threshold >= 1",
         "threshold is a number of errors, at least 1, where strategy is ErrorCount"
     ),
-    validation = ("self.threshold > 0.0", "threshold is above 0")
+    validation = ("self.threshold > 0", "threshold is above 0")
 )]
 pub struct CircuitBreakerRule {
     /// Which rule it is, and whether it is in force.
@@ -29,7 +29,7 @@ pub struct CircuitBreakerRule {
     pub strategy: BreakerStrategy,
     /// From where on it opens: a share of bad results in percent, or a number of errors.
     #[schemars(range(min = 0, max = 4_294_967_295_i64))]
-    pub threshold: f64,
+    pub threshold: i64,
     /// What takes longer is slow, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 604_800_000))]

@@ -37,7 +37,7 @@ pub struct FlowRule {
     pub limit_app: Option<String>,
     /// Permits per interval; 0 refuses everything.
     #[schemars(range(min = 0, max = 4_294_967_295_i64))]
-    pub threshold: f64,
+    pub threshold: i64,
     /// The time that the threshold refers to, in milliseconds; by default a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 604_800_000))]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct General {
     /// The name of the rule, unique among the rules of its family.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(max = 128))]
     pub id: Option<String>,
     /// Whether the rule is in force; by default it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,11 +9,11 @@ use super::General;
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = (
-        "self.metricType != 'CpuUsage' || self.triggerCount <= 100.0",
+        "self.metricType != 'CpuUsage' || self.triggerCount <= 100",
         "triggerCount is in percent, at most 100, where metricType is CpuUsage"
     ),
     validation = (
-        "!(self.metricType in ['Load', 'CpuUsage', 'AvgRT']) || self.triggerCount > 0.0",
+        "!(self.metricType in ['Load', 'CpuUsage', 'AvgRT']) || self.triggerCount > 0",
         "triggerCount is above 0 where metricType is Load, CpuUsage or AvgRT"
     )
 )]
@@ -28,7 +28,7 @@ pub struct SystemRule {
     /// From where on: the load in hundredths, the use of the processor in percent, milliseconds, calls in flight, calls
     /// per second.
     #[schemars(range(min = 0, max = 4_294_967_295_i64))]
-    pub trigger_count: f64,
+    pub trigger_count: i64,
 }
 
 /// What is limited.

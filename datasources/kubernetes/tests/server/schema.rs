@@ -81,6 +81,7 @@ pub(crate) async fn wrong_rules_are_refused_with_the_field_and_what_it_may_be() 
             json!({"resource": "r", "threshold": -1}),
             "spec.rules.threshold in body should be greater than or equal to 0",
         ),
+        (Kind::FlowRules, json!({"resource": "r", "threshold": 2.5}), "threshold"),
         (Kind::FlowRules, json!({"resource": "r", "threshold": "many"}), "threshold"),
         (Kind::FlowRules, json!({"resource": "r"}), "threshold: Required value"),
         (
