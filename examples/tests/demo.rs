@@ -73,7 +73,7 @@ fn rules_that_are_missing_or_broken_are_errors_that_say_so() {
     let output = demo(&["--rules", missing.to_str().unwrap()]);
     let err = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{err}");
-    assert!(err.contains("missing.yaml") && err.contains("no such file"), "{err}");
+    assert!(err.contains("missing.yaml") && err.contains("does not exist"), "{err}");
 
     let broken = directory.path().join("broken.yaml");
     fs::write(&broken, "flow: [{resource: a, threshold: -1}, {resource: b, threshold: 1, intervalMs: 0}]").unwrap();

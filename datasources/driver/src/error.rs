@@ -49,8 +49,8 @@ pub enum SourceError {
         /// What is wrong with it.
         cause: Cause,
     },
-    /// The key holds nothing.
-    #[error("`{key}` holds nothing")]
+    /// The key does not exist.
+    #[error("`{key}` does not exist")]
     Missing {
         /// The key.
         key: String,

@@ -22,7 +22,7 @@ pub use self::{
     datasource::{Datasource, WhenMissing},
     error::{Cause, SourceError, StartError},
     key::Key,
-    publish::{Condition, Publish, PublishError},
+    publish::{Condition, Publish, PublishError, within},
     source::{Connection, Content, Document, Outcome, Payload, Reading, Source},
     status::{DocumentStatus, State, Status},
     tls::{Pem, Tls},

@@ -1,8 +1,9 @@
 //! The other way: rules from here to the server.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use sentinel_core::{InvalidDocument, Rules};
+use tokio::time::timeout;
 
 use crate::SourceError;
 
@@ -24,7 +25,7 @@ pub trait Publish {
         condition: Condition,
     ) -> impl Future<Output = Result<Option<String>, PublishError>> + Send;
 
-    /// The revision of a key as it is now, for [`Condition::Revision`]; nothing if the key holds nothing.
+    /// The revision of a key as it is now, for [`Condition::Revision`]; nothing if the key does not exist.
     ///
     /// # Errors
     ///
@@ -78,4 +79,32 @@ pub enum PublishError {
     /// The server could not be reached, or did not take them.
     #[error(transparent)]
     Source(#[from] SourceError),
+}
+
+/// Waits for a write, or for what is asked before it, so long at most; for sources.
+///
+/// # Errors
+///
+/// When it takes longer, or fails.
+pub async fn within<T>(
+    limit: Duration,
+    doing: &'static str,
+    work: impl Future<Output = Result<T, PublishError>>,
+) -> Result<T, PublishError> {
+    timeout(limit, work).await.unwrap_or_else(|_| Err(SourceError::TimedOut { doing, after: limit }.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_does_not_answer_is_waited_for_so_long_and_no_longer() {
+        let limit = Duration::from_secs(5);
+        let late = within::<()>(limit, "publishing", pending()).await.unwrap_err();
+        assert_eq!(late.to_string(), "publishing took longer than 5000 ms");
+        assert_eq!(within(limit, "publishing", ready(Ok(7))).await.unwrap(), 7);
+    }
 }

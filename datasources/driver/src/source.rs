@@ -211,7 +211,7 @@ impl Document {
         Self { key: key.into(), payload: Payload::Text { bytes: bytes.into(), encoding } }
     }
 
-    /// A key that holds nothing.
+    /// A key that does not exist.
     pub fn missing(key: impl Into<String>) -> Self {
         Self { key: key.into(), payload: Payload::Missing }
     }

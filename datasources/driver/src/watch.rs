@@ -113,19 +113,29 @@ impl ThreadWatch {
             let cause = Cause::from(error);
             StartError { source_name: name.clone(), error: Arc::new(SourceError::Thread { cause }) }
         };
-        let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         // Not the runtime's way of waiting, which is forbidden inside of another one.
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         let thread = thread::Builder::new().name("sentinel-rules".to_owned()).spawn(move || {
+            // Not on the caller's thread: where tokio minds signals, it panics when no file descriptor is left.
+            let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    let _ = tell.send(Err(error));
+                    return;
+                }
+            };
             runtime.block_on(async {
                 tokio::join!(run, async {
                     // Nobody hears it when the start was given up.
-                    let _ = tell.send(started.await.ok());
+                    let _ = tell.send(Ok(started.await.ok()));
                 });
             });
         });
         let thread = Mutex::new(Some(thread.map_err(failed)?));
-        let watch = watch.started(told.recv().ok().flatten())?;
+        let watch = match told.recv() {
+            Ok(outcome) => watch.started(outcome.map_err(failed)?)?,
+            Err(_) => watch.started(None)?,
+        };
         Ok(Self { watch, thread })
     }
 

@@ -311,7 +311,7 @@ async fn a_key_that_is_gone_keeps_its_rules_unless_they_are_to_go_with_it() {
         settle().await;
         match when_missing {
             WhenMissing::Keep => {
-                assert_eq!((threshold(&sentinel), error(&watch).as_str()), (Some(1.0), "`rules` holds nothing"));
+                assert_eq!((threshold(&sentinel), error(&watch).as_str()), (Some(1.0), "`rules` does not exist"));
             }
             WhenMissing::Clear => assert_eq!((threshold(&sentinel), watch.status().rules), (None, 0)),
         }
@@ -475,7 +475,7 @@ async fn a_start_without_the_key_fails_where_it_has_to_be_there() {
     let server = Server::default();
     server.delete("rules");
     let (error, _) = failing(Datasource::new(server.clone()), &sentinel).await;
-    assert_eq!(error.to_string(), "memory: `rules` holds nothing");
+    assert_eq!(error.to_string(), "memory: `rules` does not exist");
 
     let watch = Datasource::new(server.clone()).when_missing(WhenMissing::Clear).start(&sentinel).await.unwrap();
     assert!(watch.status().is_healthy());

@@ -1,8 +1,13 @@
+use std::time::Duration;
+
 use etcd_client::{Compare, CompareOp, GetOptions, ResponseHeader, Txn, TxnOp};
 use sentinel_core::Rules;
-use sentinel_datasource::{Cause, Condition, Publish, PublishError, SourceError};
+use sentinel_datasource::{Cause, Condition, Publish, PublishError, SourceError, within};
 
 use crate::{EtcdSource, source::Selection};
+
+/// Longer, nobody waits for a write.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Each call makes a connection of its own. A revision may be that of a key, or that of the store at which the key was read,
 /// as [`Status::revision`](sentinel_datasource::Status::revision) has it.
@@ -16,9 +21,12 @@ impl Publish for EtcdSource {
         let encoding = &self.known(key)?.key.encoding;
         let text = rules.encode(encoding).map_err(|error| PublishError::Document { key: key.to_owned(), error })?;
         let comparisons = comparisons(key, condition)?;
-        let mut link = self.link().await?;
         let transaction = Txn::new().when(comparisons).and_then([TxnOp::put(key, text, None)]);
-        let response = link.kv.txn(transaction).await.map_err(|error| link.failed(error))?;
+        let response = within(LIMIT, "publishing", async {
+            let mut link = self.link().await?;
+            Ok(link.kv.txn(transaction).await.map_err(|error| link.failed(error))?)
+        })
+        .await?;
         if !response.succeeded() {
             return Err(PublishError::Conflict { key: key.to_owned() });
         }
@@ -27,9 +35,12 @@ impl Publish for EtcdSource {
 
     async fn revision(&mut self, key: &str) -> Result<Option<String>, PublishError> {
         self.known(key)?;
-        let mut link = self.link().await?;
-        let response = link.kv.get(key, Some(GetOptions::new().with_keys_only())).await;
-        let response = response.map_err(|error| link.failed(error))?;
+        let response = within(LIMIT, "asking for a revision", async {
+            let mut link = self.link().await?;
+            let response = link.kv.get(key, Some(GetOptions::new().with_keys_only())).await;
+            Ok(response.map_err(|error| link.failed(error))?)
+        })
+        .await?;
         Ok(response.kvs().first().map(|kv| kv.mod_revision().to_string()))
     }
 }

@@ -8,9 +8,8 @@ use kube::{
     core::DynamicObject,
 };
 use sentinel_core::{Encoding, Format, Rules};
-use sentinel_datasource::{Cause, Condition, Publish, PublishError, SourceError};
+use sentinel_datasource::{Cause, Condition, Publish, PublishError, SourceError, within};
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
 use crate::{
     FIELD_MANAGER, Kind, KubernetesSource,
@@ -40,7 +39,7 @@ impl Publish for KubernetesSource {
         rules: &Rules,
         condition: Condition,
     ) -> Result<Option<String>, PublishError> {
-        within("publishing", async {
+        within(LIMIT, "publishing", async {
             let target = self.target(key).await?;
             let spec = target.spec(rules)?;
             let written = match condition {
@@ -55,19 +54,12 @@ impl Publish for KubernetesSource {
     }
 
     async fn revision(&mut self, key: &str) -> Result<Option<String>, PublishError> {
-        within("reading the revision", async { self.target(key).await?.revision().await }).await
+        within(LIMIT, "reading the revision", async { self.target(key).await?.revision().await }).await
     }
 }
 
 /// How long a server may take for what is asked of it, connecting included.
 const LIMIT: Duration = Duration::from_secs(10);
-
-async fn within<T>(
-    doing: &'static str,
-    work: impl Future<Output = Result<T, PublishError>>,
-) -> Result<T, PublishError> {
-    timeout(LIMIT, work).await.unwrap_or_else(|_| Err(SourceError::TimedOut { doing, after: LIMIT }.into()))
-}
 
 impl KubernetesSource {
     async fn target(&self, key: &str) -> Result<Target, PublishError> {

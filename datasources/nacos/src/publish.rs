@@ -2,8 +2,7 @@ use std::{collections::HashMap, time::Duration};
 
 use md5::{Digest as _, Md5};
 use sentinel_core::{Format, Rules};
-use sentinel_datasource::{Condition, Key, Publish, PublishError, SourceError};
-use tokio::time::timeout;
+use sentinel_datasource::{Condition, Key, Publish, PublishError, within};
 
 use crate::{
     NacosSource,
@@ -31,13 +30,13 @@ impl Publish for NacosSource {
         let key = self.find(key)?;
         let invalid = |error| PublishError::Document { key: key.name.clone(), error };
         let text = rules.encode(&key.encoding).map_err(invalid)?;
-        within("publishing", self.write(&key, &text, &condition)).await?;
+        within(LIMIT, "publishing", self.write(&key, &text, &condition)).await?;
         Ok(Some(checksum(&text)))
     }
 
     async fn revision(&mut self, key: &str) -> Result<Option<String>, PublishError> {
         let key = self.find(key)?;
-        within("reading", async {
+        within(LIMIT, "reading", async {
             let client = self.client().await?;
             self.checksum(&client.caller, &key).await
         })
@@ -94,13 +93,6 @@ impl NacosSource {
         let found = self.query(caller, key).await?;
         Ok(Some(found.checksum).filter(|checksum| !checksum.is_empty()))
     }
-}
-
-async fn within<T>(
-    doing: &'static str,
-    work: impl Future<Output = Result<T, PublishError>>,
-) -> Result<T, PublishError> {
-    timeout(LIMIT, work).await.unwrap_or(Err(SourceError::TimedOut { doing, after: LIMIT }.into()))
 }
 
 fn checksum(text: &str) -> String {

@@ -2,8 +2,7 @@ use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, cmd};
 use sentinel_core::Rules;
-use sentinel_datasource::{Condition, Publish, PublishError, SourceError};
-use tokio::time::timeout;
+use sentinel_datasource::{Condition, Publish, PublishError, SourceError, within};
 
 use crate::{RedisSource, connection::revision, error::failure, link::Link};
 
@@ -22,7 +21,7 @@ impl Publish for RedisSource {
         };
         let document =
             rules.encode(&known.encoding).map_err(|error| PublishError::Document { key: key.to_owned(), error })?;
-        limited("publishing", self.write(key, &document, condition)).await?;
+        within(LIMIT, "publishing", self.write(key, &document, condition)).await?;
         Ok(Some(revision(document.as_bytes())))
     }
 
@@ -30,7 +29,7 @@ impl Publish for RedisSource {
         if !self.keys.iter().any(|known| known.name == key) {
             return Err(PublishError::UnknownKey { key: key.to_owned() });
         }
-        limited("asking for a revision", async {
+        within(LIMIT, "asking for a revision", async {
             let mut link = self.link().await?;
             Ok(held(&mut link, key).await?.map(|value| revision(&value)))
         })
@@ -78,11 +77,4 @@ async fn held(link: &mut Link, key: &str) -> Result<Option<Vec<u8>>, SourceError
 
 async fn ask<T: FromRedisValue>(link: &mut Link, command: &Cmd) -> Result<T, SourceError> {
     link.ask(command).await.map_err(|error| failure(&link.server, error))
-}
-
-async fn limited<T>(
-    doing: &'static str,
-    work: impl Future<Output = Result<T, PublishError>>,
-) -> Result<T, PublishError> {
-    timeout(LIMIT, work).await.unwrap_or(Err(SourceError::TimedOut { doing, after: LIMIT }.into()))
 }

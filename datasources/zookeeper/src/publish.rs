@@ -2,8 +2,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use sentinel_core::Rules;
-use sentinel_datasource::{Condition, Publish, PublishError, SourceError};
-use tokio::time::timeout;
+use sentinel_datasource::{Condition, Publish, PublishError, SourceError, within};
 
 use crate::{
     ZooKeeperSource,
@@ -28,7 +27,7 @@ impl Publish for ZooKeeperSource {
         let document =
             rules.encode(&known.encoding).map_err(|error| PublishError::Document { key: key.to_owned(), error })?;
         let is_private = self.user.is_some() || self.tls.as_ref().is_some_and(|tls| tls.identity.is_some());
-        limited("publishing", async {
+        within(LIMIT, "publishing", async {
             let mut node = Node { session: Session::open(self).await?, path: key, is_private };
             let stat = match condition {
                 Condition::Always => node.set_or_create(document.as_bytes()).await?,
@@ -49,7 +48,7 @@ impl Publish for ZooKeeperSource {
         if !self.keys.iter().any(|known| known.name == key) {
             return Err(PublishError::UnknownKey { key: key.to_owned() });
         }
-        limited("asking for a revision", async {
+        within(LIMIT, "asking for a revision", async {
             let mut session = Session::open(self).await?;
             Ok(stat(&mut session, key).await?.map(|stat| stat.revision()))
         })
@@ -120,11 +119,4 @@ impl Node<'_> {
     fn stat(&self, answer: &mut BytesMut) -> Result<Stat, SourceError> {
         Stat::take(answer).map_err(|error| self.session.malformed(error))
     }
-}
-
-async fn limited<T>(
-    doing: &'static str,
-    work: impl Future<Output = Result<T, PublishError>>,
-) -> Result<T, PublishError> {
-    timeout(LIMIT, work).await.unwrap_or(Err(SourceError::TimedOut { doing, after: LIMIT }.into()))
 }

@@ -45,7 +45,7 @@ async fn several_keys_are_in_force_together() -> Result<(), Unavailable> {
     server.put(KEY, rules(3).as_bytes()).await.unwrap();
     until(&watch, "the good one in force", || in_force() == (Some(3), Some(6))).await;
     server.delete("sentinel/more").await.unwrap();
-    until(&watch, "the key missed", || error(&watch) == "`sentinel/more` holds nothing").await;
+    until(&watch, "the key missed", || error(&watch) == "`sentinel/more` does not exist").await;
     assert_eq!((in_force(), watch.status().connections), ((Some(3), Some(6)), 1));
     Ok(())
 }

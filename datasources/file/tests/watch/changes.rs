@@ -153,7 +153,7 @@ fn a_folder_that_is_deleted_and_made_anew_is_seen_without_polling() {
     let watch = of(&file).watch(&folder.sentinel).unwrap();
     for threshold in [2, 4, 6] {
         fs::remove_dir_all(folder.path().join("outer")).unwrap();
-        until_error(&watch, "holds nothing");
+        until_error(&watch, "does not exist");
         fs::create_dir_all(&inner).unwrap();
         fs::write(&file, rules(threshold)).unwrap();
         let took = folder.until(threshold);
@@ -189,7 +189,7 @@ fn polling_alone_sees_every_change() {
     rename_over(&folder.file(), rules(2));
     folder.until(2);
     fs::remove_file(folder.file()).unwrap();
-    until_error(&watch, "holds nothing");
+    until_error(&watch, "does not exist");
     fs::write(folder.file(), rules(3)).unwrap();
     folder.until(3);
     fs::write(folder.file(), "").unwrap();

@@ -85,7 +85,7 @@ async fn of_several_pages_all_are_in_force() -> Result<(), Unavailable> {
     server.serve_at("/more", "text/yaml", "isolation: [{resource: orders, threshold: 6}]");
     until(&watch, "the change in force", || in_force() == (1, Some(6))).await;
     server.remove();
-    until(&watch, "the first one missed", || error(&watch).contains("holds nothing")).await;
+    until(&watch, "the first one missed", || error(&watch).contains("does not exist")).await;
     server.serve_at("/more", "text/yaml", "isolation: [{resource: orders, threshold: 7}]");
     until(&watch, "the change in force", || in_force() == (1, Some(7))).await;
     assert_eq!(watch.status().connections, 1);
@@ -183,7 +183,7 @@ async fn a_page_that_is_not_found_keeps_its_rules() -> Result<(), Unavailable> {
     let watch = start(source(&server), &sentinel).await.unwrap();
     assert_eq!(sentinel_datasource::Source::when_missing(&HttpSource::new(server.url())), WhenMissing::Keep);
     server.remove();
-    until(&watch, "the page missed", || error(&watch).contains("holds nothing")).await;
+    until(&watch, "the page missed", || error(&watch).contains("does not exist")).await;
     assert_eq!((threshold(&sentinel), watch.status().state), (Some(1), State::Connected));
     Ok(())
 }

@@ -73,7 +73,7 @@ pub(super) async fn what_the_dashboard_publishes_is_followed() -> Result<(), Una
             WhenMissing::Keep => {
                 until(SOON, &watch, || watch.status().documents.iter().all(|document| document.error.is_some())).await;
                 assert_eq!(watch.status().rules, 6);
-                assert!(error(&watch).contains("`orders-authority-rules` holds nothing"), "{}", error(&watch));
+                assert!(error(&watch).contains("`orders-authority-rules` does not exist"), "{}", error(&watch));
             }
         }
     }

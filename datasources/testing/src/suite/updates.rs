@@ -98,7 +98,7 @@ pub(super) async fn a_key_that_is_deleted_keeps_its_rules_where_it_should<S: Sub
     let stage = Stage::<S>::with(1).await?;
     let watch = stage.datasource().when_missing(WhenMissing::Keep).start(&stage.sentinel).await.unwrap();
     stage.delete().await;
-    within(S::SOON, "the key missed", &watch, || error(&watch.status()).contains("holds nothing")).await;
+    within(S::SOON, "the key missed", &watch, || error(&watch.status()).contains("does not exist")).await;
     assert_eq!(stage.threshold(), Some(1));
     created_again(&stage, &watch).await;
     Ok(())
