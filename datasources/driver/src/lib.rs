@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod address;
 mod backoff;
 mod credentials;
 mod datasource;
@@ -17,6 +18,7 @@ mod watch;
 pub use secrecy;
 
 pub use self::{
+    address::Address,
     backoff::Backoff,
     credentials::Secret,
     datasource::{Datasource, WhenMissing},

@@ -1,5 +1,5 @@
 use http::Uri;
-use sentinel_datasource::{Cause, Secret, SourceError, Tls};
+use sentinel_datasource::{Address, Cause, Secret, SourceError, Tls};
 
 use crate::{login::Account, server::Server};
 
@@ -19,12 +19,12 @@ pub(crate) struct Access {
 impl Access {
     /// Where a server speaks gRPC.
     pub(crate) fn grpc_server(&self, server: &Server) -> Result<Server, SourceError> {
-        let port = self.grpc_port.or_else(|| server.port.checked_add(GRPC));
+        let port = self.grpc_port.or_else(|| server.0.port.checked_add(GRPC));
         let port = port.ok_or_else(|| SourceError::Setting {
             setting: "the server's address",
             cause: Cause::text(format!("`{server}` leaves no room for the port of gRPC, {GRPC} above")),
         })?;
-        Ok(Server { host: server.host.clone(), port })
+        Ok(Server(Address { host: server.0.host.clone(), port }))
     }
 
     /// Who logs in, if anybody does.
@@ -53,12 +53,12 @@ mod tests {
     use super::*;
 
     fn server(port: u16) -> Server {
-        Server { host: "::1".to_owned(), port }
+        Server(Address { host: "::1".to_owned(), port })
     }
 
     #[test]
     fn the_port_of_grpc_is_a_thousand_above_unless_it_is_given() {
-        let grpc = |access: Access, port| access.grpc_server(&server(port)).map(|server| server.port);
+        let grpc = |access: Access, port| access.grpc_server(&server(port)).map(|server| server.0.port);
         assert_eq!(grpc(Access::default(), 8848).unwrap(), 9848);
         assert!(grpc(Access::default(), 65_000).unwrap_err().to_string().contains("`[::1]:65000`"));
         let given = Access { grpc_port: Some(7), ..Access::default() };

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use sentinel_datasource::{
-    Cause, Secret, SourceError, Tls,
+    Address, Cause, Secret, SourceError, Tls,
     secrecy::{ExposeSecret as _, SecretString},
 };
 use serde::Deserialize;
@@ -56,8 +56,8 @@ impl Account {
             _ => return Err(wrong("it begins with neither http nor https")),
         };
         let default_port = if is_encrypted { 443 } else { 80 };
-        let server = self.url.authority().and_then(|authority| Server::of(authority, default_port));
-        let server = server.ok_or_else(|| wrong("it names no host and port"))?;
+        let server = self.url.authority().and_then(|authority| Address::parse(authority.as_str(), default_port).ok());
+        let server = server.map(Server).ok_or_else(|| wrong("it names no host and port"))?;
         let tls = is_encrypted.then(|| self.tls.clone().unwrap_or_default());
         let desk = Desk { server, tls, prefix: self.url.path().trim_end_matches('/') };
         let password = self.password.reveal()?;

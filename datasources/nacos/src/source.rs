@@ -4,7 +4,7 @@ use std::{
 };
 
 use sentinel_core::Encoding;
-use sentinel_datasource::{Key, Secret, Source, SourceError, Tls, WhenMissing};
+use sentinel_datasource::{Address, Key, Secret, Source, SourceError, Tls, WhenMissing};
 
 use crate::{
     NacosConnection,
@@ -12,6 +12,9 @@ use crate::{
     client::Client,
     server::Server,
 };
+
+/// The port of HTTP, where an address names none.
+const PORT: u16 = 8848;
 
 /// Where the dashboard of Sentinel for Java publishes.
 const DASHBOARD_GROUP: &str = "SENTINEL_GROUP";
@@ -59,7 +62,7 @@ impl NacosSource {
     /// it is 8848. The port of gRPC is 1000 above it.
     pub fn new(server: impl Into<String>, key: impl Into<Key>) -> Self {
         Self {
-            servers: vec![Server::parse(&server.into())],
+            servers: vec![locate(&server.into())],
             turn: RandomState::new().hash_one(()) as usize,
             access: Access::default(),
             group: "DEFAULT_GROUP".to_owned(),
@@ -92,7 +95,7 @@ impl NacosSource {
     /// One more server of the cluster. When a connection cannot be made or breaks, the next one is tried.
     #[must_use]
     pub fn server(mut self, server: impl Into<String>) -> Self {
-        self.servers.push(Server::parse(&server.into()));
+        self.servers.push(locate(&server.into()));
         self
     }
 
@@ -154,6 +157,10 @@ impl NacosSource {
         self.turn = self.turn.wrapping_add(1);
         Client::connect(&server?, &self.access, self.max_size).await
     }
+}
+
+fn locate(address: &str) -> Result<Server, SourceError> {
+    Address::parse(address, PORT).map(Server)
 }
 
 impl Source for NacosSource {

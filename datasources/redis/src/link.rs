@@ -10,7 +10,7 @@ use redis::{
     AsyncConnectionConfig, Cmd, FromRedisValue, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisResult,
     aio::{AsyncStream, MultiplexedConnection, SendError},
 };
-use sentinel_datasource::{Cause, SourceError, secrecy::ExposeSecret as _};
+use sentinel_datasource::{Address, Cause, SourceError, secrecy::ExposeSecret as _};
 use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
@@ -116,9 +116,9 @@ fn login(source: &RedisSource) -> Result<RedisConnectionInfo, SourceError> {
 
 async fn stream(source: &RedisSource, server: &str) -> Result<Pin<Box<dyn AsyncStream + Send + Sync>>, SourceError> {
     let unreachable = |error: io::Error| disconnection(server, &error);
-    let (host, port) = source.host_and_port()?;
+    let Address { host, port } = source.address.as_ref().map_err(SourceError::clone)?;
     let encryption = source.tls.as_ref().map(|tls| tls.connector(host, &[])).transpose()?;
-    let stream = TcpStream::connect((host, port)).await.map_err(unreachable)?;
+    let stream = TcpStream::connect((&**host, *port)).await.map_err(unreachable)?;
     stream.set_nodelay(true).map_err(unreachable)?;
     Ok(match encryption {
         Some((connector, domain)) => Box::pin(connector.connect(domain, stream).await.map_err(unreachable)?),

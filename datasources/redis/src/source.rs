@@ -1,9 +1,6 @@
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::time::Duration;
 
-use sentinel_datasource::{Cause, Key, Secret, Source, SourceError, Tls};
+use sentinel_datasource::{Address, Key, Secret, Source, SourceError, Tls};
 
 use crate::RedisConnection;
 
@@ -32,8 +29,7 @@ const DEFAULT_PORT: u16 = 6379;
 /// ```
 #[derive(Clone, Debug)]
 pub struct RedisSource {
-    /// Nothing where it cannot be right: then it may be a URL with a password.
-    address: Option<Address>,
+    pub(crate) address: Result<Address, SourceError>,
     pub(crate) keys: Vec<Key>,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Secret>,
@@ -44,18 +40,12 @@ pub struct RedisSource {
     pub(crate) max_size: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Address {
-    host: String,
-    port: u16,
-}
-
 impl RedisSource {
     /// A key of the server at an address such as `redis.internal`, `10.0.0.7:6380` or `[::1]:6379`; the port is 6379
     /// when it is left out.
     pub fn new(address: impl Into<String>, key: impl Into<Key>) -> Self {
         Self {
-            address: Address::parse(&address.into()),
+            address: Address::parse(&address.into(), DEFAULT_PORT),
             keys: vec![key.into()],
             user: None,
             password: None,
@@ -120,34 +110,9 @@ impl RedisSource {
     /// The server, in messages.
     pub(crate) fn server(&self) -> String {
         match &self.address {
-            Some(Address { host, port }) => format!("Redis at {host}:{port}"),
-            None => "Redis".to_owned(),
+            Ok(address) => format!("Redis at {address}"),
+            Err(_) => "Redis".to_owned(),
         }
-    }
-
-    pub(crate) fn host_and_port(&self) -> Result<(&str, u16), SourceError> {
-        self.address.as_ref().map(|address| (&*address.host, address.port)).ok_or_else(|| {
-            let cause = Cause::text("it is not a host, or a host and a port with a colon between");
-            SourceError::Setting { setting: "the address of Redis", cause }
-        })
-    }
-}
-
-impl Address {
-    fn parse(text: &str) -> Option<Self> {
-        let without_brackets = || text.strip_prefix('[')?.strip_suffix(']');
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            return Some(Self { host: address.ip().to_string(), port: address.port() });
-        }
-        if let Ok(address) = without_brackets().unwrap_or(text).parse::<IpAddr>() {
-            return Some(Self { host: address.to_string(), port: DEFAULT_PORT });
-        }
-        let (host, port) = match text.split_once(':') {
-            Some((host, port)) => (host, port.parse().ok()?),
-            None => (text, DEFAULT_PORT),
-        };
-        let is_name = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
-        is_name.then(|| Self { host: host.to_owned(), port })
     }
 }
 
@@ -173,31 +138,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_may_leave_out_the_port_and_be_of_ipv6() {
-        let parts = |address| {
-            RedisSource::new(address, "rules").host_and_port().ok().map(|(host, port)| format!("{host} {port}"))
-        };
-        for (address, expected) in [
-            ("redis.internal", "redis.internal 6379"),
-            ("redis.internal:6380", "redis.internal 6380"),
-            ("10.0.0.7:1", "10.0.0.7 1"),
-            ("10.0.0.7", "10.0.0.7 6379"),
-            ("[::1]:6380", "::1 6380"),
-            ("[::1]", "::1 6379"),
-            ("fe80::1", "fe80::1 6379"),
-        ] {
-            assert_eq!(parts(address).as_deref(), Some(expected));
-        }
-        for wrong in ["", ":6379", "redis:", "redis:70000", "a:b:1", "[redis]:1"] {
-            assert_eq!(parts(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
     fn what_is_secret_is_shown_nowhere_not_even_in_an_address_that_is_wrong() {
         for address in ["redis", "redis://orders:hunter2@redis:6379", "orders:hunter2@redis"] {
             let source = RedisSource::new(address, "rules").user("orders", "hunter2").tls(Tls::new());
-            let told = format!("{source:?} {} {} {:?}", source.name(), source.server(), source.host_and_port());
+            let told = format!("{source:?} {} {}", source.name(), source.server());
             assert!(!told.contains("hunter2"), "{told}");
         }
     }

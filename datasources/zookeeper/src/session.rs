@@ -4,7 +4,7 @@ use std::{io, mem, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
-use sentinel_datasource::{Cause, Secret, SourceError, Tls, secrecy::ExposeSecret as _};
+use sentinel_datasource::{Address, Cause, Secret, SourceError, Tls, secrecy::ExposeSecret as _};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -15,7 +15,6 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec, LengthDelimitedCodecError}
 use crate::{
     ZooKeeperSource,
     protocol::{self, Frame, Malformed, OVERHEAD, Operation, Refusal},
-    source::Address,
 };
 
 /// How long one of several servers has, so that one that says nothing leaves time for the next.
