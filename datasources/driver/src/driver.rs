@@ -58,6 +58,8 @@ struct Kept {
     snapshot: Option<Snapshot>,
     /// Whether what is in force is not on disk yet.
     is_unsaved: bool,
+    /// Why it could not be written there.
+    save_error: Option<Arc<SourceError>>,
     sentinel: Sentinel,
     /// Tells that the run is over when it goes: not before the last work on all of this.
     _running: watch::Sender<()>,
@@ -79,6 +81,7 @@ impl<S: Source> Driver<S> {
             parts: Parts::new(name.clone(), settings.max_size, when_missing),
             snapshot: snapshot.map(|path| Snapshot::new(path, name.clone(), settings.max_size)),
             is_unsaved: false,
+            save_error: None,
             sentinel: sentinel.clone(),
             _running: running,
         };
@@ -300,6 +303,11 @@ impl<S: Source> Driver<S> {
         self.is_refused = applied.is_refused;
         let mut status = self.status.lock();
         status.documents = applied.documents.clone();
+        let told = status.snapshot_error.as_ref().map(ToString::to_string);
+        if let Some(error) = applied.save_error.as_ref().filter(|error| Some(error.to_string()) != told) {
+            tracing::error!(source = status.source, %error, "the rules are in force, but not kept on disk");
+        }
+        status.snapshot_error = applied.save_error.clone();
         if !applied.changed {
             return;
         }
@@ -365,24 +373,23 @@ impl<S: Source> Driver<S> {
 impl Kept {
     fn apply(&mut self, documents: Vec<Document>, whole: bool) -> Applied {
         let applied = self.parts.apply(&self.sentinel, documents, whole);
-        self.save(&applied);
-        applied
+        self.save(applied)
     }
 
     fn again(&mut self) -> Applied {
         let applied = self.parts.again(&self.sentinel);
-        self.save(&applied);
-        applied
+        self.save(applied)
     }
 
     /// Keeps on disk what has changed, and what could not be kept before.
-    fn save(&mut self, applied: &Applied) {
+    fn save(&mut self, applied: Applied) -> Applied {
         self.is_unsaved |= applied.changed;
-        let Some(snapshot) = self.snapshot.as_ref().filter(|_| self.is_unsaved) else { return };
-        match snapshot.save(self.parts.in_force()) {
-            Ok(()) => self.is_unsaved = false,
-            Err(error) => tracing::error!(%error, "the rules are in force, but not kept on disk"),
+        if let Some(snapshot) = self.snapshot.as_ref().filter(|_| self.is_unsaved) {
+            let saved = snapshot.save(self.parts.in_force());
+            self.is_unsaved = saved.is_err();
+            self.save_error = saved.err().map(Arc::new);
         }
+        Applied { save_error: self.save_error.clone(), ..applied }
     }
 
     fn restore(&mut self) -> Result<Applied, SourceError> {

@@ -76,6 +76,8 @@ pub(crate) struct Applied {
     pub(crate) error: Option<Arc<SourceError>>,
     /// Whether valid rules could not be put in force beside others.
     pub(crate) is_refused: bool,
+    /// Why what is in force is not on disk, where it should be.
+    pub(crate) save_error: Option<Arc<SourceError>>,
 }
 
 impl Parts {
@@ -155,6 +157,7 @@ impl Parts {
             documents,
             error: self.error(),
             is_refused: self.is_refused(),
+            save_error: None,
         }
     }
 

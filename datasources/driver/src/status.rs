@@ -32,6 +32,9 @@ pub struct Status {
     pub rules_since: Option<SystemTime>,
     /// Whether the rules in force are those of a snapshot.
     pub from_snapshot: bool,
+    /// Why the snapshot could not be written since the rules in force changed. It is tried again each time the source is
+    /// read.
+    pub snapshot_error: Option<Arc<SourceError>>,
     /// How often rules were put in force.
     pub applied: u64,
     /// How often the source became unusable, or unusable for another reason.
@@ -82,6 +85,7 @@ impl Status {
             rules: 0,
             rules_since: None,
             from_snapshot: false,
+            snapshot_error: None,
             applied: 0,
             failed: 0,
             connections: 0,
@@ -110,7 +114,7 @@ impl Status {
         self.last_success.map(since)
     }
 
-    /// Whether it is connected, and every document of it is in force.
+    /// Whether it is connected, and every document of it is in force; not whether they are kept on disk.
     pub fn is_healthy(&self) -> bool {
         self.state == State::Connected && self.last_error.is_none()
     }
@@ -124,6 +128,7 @@ impl Status {
             ("connected", flag(self.state == State::Connected)),
             ("healthy", flag(self.is_healthy())),
             ("from_snapshot", flag(self.from_snapshot)),
+            ("snapshot_failed", flag(self.snapshot_error.is_some())),
             ("rules", Some(self.rules as f64)),
             ("rules_age_seconds", seconds(self.rules_age())),
             ("staleness_seconds", seconds(self.staleness())),

@@ -714,11 +714,14 @@ async fn a_snapshot_that_could_not_be_written_is_written_later() {
     let path = folder.path().join("later/rules.snapshot");
     let server = Server::of(&[("rules", &flow(1))]);
     let source = Datasource::new(server).snapshot(&path).resync_interval(Duration::from_millis(100));
-    let _watch = source.start(&Sentinel::default()).await.unwrap();
+    let watch = source.start(&Sentinel::default()).await.unwrap();
+    let status = watch.status();
+    assert!(status.is_healthy() && status.snapshot_error.unwrap().to_string().contains("later/rules.snapshot"));
     fs::create_dir(path.parent().unwrap()).unwrap();
     let begin = Instant::now();
-    while !path.exists() {
+    while watch.status().snapshot_error.is_some() {
         assert!(begin.elapsed() < Duration::from_secs(5));
         sleep(Duration::from_millis(10)).await;
     }
+    assert!(path.exists());
 }

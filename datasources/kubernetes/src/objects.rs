@@ -42,6 +42,12 @@ impl Object {
         format!("{}/{}/{}", self.kind, self.namespace, self.name)
     }
 
+    /// What its rules depend on, and which state of which object they are: not the status, which is written for each change
+    /// of the rules.
+    fn state(&self) -> (Kind, &str, &str, &str, i64, &[u8]) {
+        (self.kind, &self.namespace, &self.name, &self.uid, self.generation, &self.spec)
+    }
+
     pub(crate) fn document(&self) -> Document {
         Document::new(self.key(), self.spec.clone(), Encoding::kubernetes().family(self.kind.family()))
     }
@@ -68,7 +74,7 @@ impl Objects {
         Self(kinds.into_iter().map(watched).collect())
     }
 
-    /// Takes in what a watch tells: whether rules may be others now.
+    /// Takes in what a watch tells: whether there is something to be read, or to be said of what was read.
     pub(crate) fn take(&mut self, watch: usize, event: Event<DynamicObject>) -> bool {
         self.0.get_mut(watch).is_some_and(|watched| watched.take(event))
     }
@@ -108,22 +114,18 @@ impl Watched {
                 self.is_complete = true;
                 let next = self.next.take().unwrap_or_default();
                 let before = std::mem::replace(&mut self.current, next);
-                !self.current.iter().map(rules).eq(before.iter().map(rules))
+                !self.current.values().map(Object::state).eq(before.values().map(Object::state))
             }
             Event::Apply(object) => {
                 let object = Object::new(self.kind, object);
-                let spec = object.spec.clone();
-                let before = self.current.insert(object.key(), object);
-                before.is_none_or(|before| before.spec != spec)
+                let key = object.key();
+                let is_new = self.current.get(&key).is_none_or(|before| before.state() != object.state());
+                self.current.insert(key, object);
+                is_new
             }
             Event::Delete(object) => self.current.remove(&Object::new(self.kind, object).key()).is_some(),
         }
     }
-}
-
-/// What of an object its rules depend on: not the status, which is written for each change of the rules.
-fn rules<'a>((key, object): (&'a String, &'a Object)) -> (&'a str, &'a [u8]) {
-    (key, &object.spec)
 }
 
 #[cfg(test)]
@@ -164,6 +166,9 @@ mod tests {
         let mut objects = listed(&["a"]);
         assert!(!objects.take(0, Event::Apply(object("a", 2, 1))), "the status alone");
         assert_eq!(objects.version(), Some(2), "which is known all the same");
+        let mut again = object("a", 2, 1);
+        again.metadata.uid = Some("another".to_owned());
+        assert!(objects.take(0, Event::Apply(again)), "another object, which has no status yet");
         assert!(objects.take(0, Event::Apply(object("a", 3, 2))));
         assert!(objects.take(0, Event::Apply(object("b", 10, 2))));
         assert_eq!(keys(&objects), ["FlowRules/shop/a", "FlowRules/shop/b"]);
