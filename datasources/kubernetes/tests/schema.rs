@@ -1,5 +1,7 @@
 //! The schemas of the kinds: what they let pass is what the core reads, and what they refuse is said in words.
 
+mod conditions;
+
 use kube::core::cel::{Validator, compile_schema};
 use sentinel_core::{Encoding, Rules};
 use sentinel_kubernetes::{
@@ -9,25 +11,13 @@ use sentinel_kubernetes::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
+use self::conditions::{disagreeing, least, with};
+
 /// The schema of one rule.
 fn schema(kind: Kind) -> Value {
     let definition = serde_json::to_value(kind.definition()).unwrap();
     let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/rules/items";
     definition.pointer(spec).unwrap_or_else(|| panic!("{definition}")).clone()
-}
-
-/// A rule with no more than it has to have.
-fn least(kind: Kind) -> Value {
-    match kind {
-        Kind::CircuitBreakerRules => json!({
-            "resource": "r", "strategy": "ErrorCount", "threshold": 1, "retryTimeoutMs": 1, "statIntervalMs": 1,
-        }),
-        Kind::HotspotRules => json!({"resource": "r", "metricType": "Concurrency", "threshold": 1}),
-        Kind::SystemRules => json!({"metricType": "InboundQPS", "strategy": "NoAdaptive", "triggerCount": 1}),
-        Kind::AuthorityRules => json!({"resource": "r", "origins": ["web"]}),
-        Kind::SheddingRules => json!({"resource": "r"}),
-        _ => json!({"resource": "r", "threshold": 1}),
-    }
 }
 
 /// What the core makes of a rule: what is odd about it, or what is wrong.
@@ -129,35 +119,12 @@ fn what_the_schemas_require_the_core_cannot_do_without() {
 
 #[test]
 fn what_fields_have_to_agree_on_is_refused_in_words_and_by_the_core_as_well() {
-    let with = |kind: Kind, fields: Value| {
-        let mut rule = least(kind);
-        rule.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        rule
-    };
-    let wrong = [
-        (Kind::FlowRules, json!({"relationStrategy": "AssociatedResource"}), "needs refResource"),
-        (Kind::FlowRules, json!({"tokenCalculateStrategy": "WarmUp"}), "needs warmUpPeriodSec"),
-        (
-            Kind::FlowRules,
-            json!({"tokenCalculateStrategy": "MemoryAdaptive", "lowMemUsageThreshold": 1}),
-            "needs lowMemUsageThreshold, highMemUsageThreshold",
-        ),
-        (Kind::CircuitBreakerRules, json!({"strategy": "ErrorRatio", "threshold": 101}), "at most 100"),
-        (Kind::CircuitBreakerRules, json!({"strategy": "SlowRequestRatio", "threshold": 0}), "above 0"),
-        (Kind::CircuitBreakerRules, json!({"threshold": 0}), "at least 1"),
-        (Kind::HotspotRules, json!({"metricType": "QPS"}), "needs durationInSec"),
-        (Kind::SystemRules, json!({"metricType": "CpuUsage", "triggerCount": 101}), "at most 100"),
-        (Kind::SystemRules, json!({"metricType": "Load", "triggerCount": 0}), "above 0"),
-        (Kind::SheddingRules, json!({"maxShare": 0}), "above 0"),
-        (Kind::SheddingRules, json!({"k": 1}), "at least 1.1"),
-    ];
-    for (kind, fields, expected) in wrong {
-        let rule = with(kind, fields);
+    for (kind, rule, expected) in disagreeing() {
         let refusals = refusals(kind, &rule);
         assert!(refusals.iter().any(|message| message.contains(expected)), "{rule}: {refusals:?}");
         assert!(read(kind, &rule).is_err(), "{kind}: {rule}");
     }
-    let both = with(Kind::HotspotRules, json!({"paramIndex": 0, "paramKey": "user"}));
+    let both = with(Kind::HotspotRules, &json!({"paramIndex": 0, "paramKey": "user"}));
     assert!(refusals(Kind::HotspotRules, &both)[0].contains("exclude each other"));
 
     for (kind, fields) in [
@@ -169,7 +136,7 @@ fn what_fields_have_to_agree_on_is_refused_in_words_and_by_the_core_as_well() {
         (Kind::SystemRules, json!({"metricType": "Load", "strategy": "BBR", "triggerCount": 800})),
         (Kind::SystemRules, json!({"triggerCount": 0})),
     ] {
-        let rule = with(kind, fields);
+        let rule = with(kind, &fields);
         assert_eq!(refusals(kind, &rule), Vec::<String>::new(), "{rule}");
         assert_eq!(read(kind, &rule), Ok(vec![]), "{rule}");
     }

@@ -18,7 +18,7 @@ use crate::blocked::Blocked;
 /// # Cost
 ///
 /// With an observer (or a [check](crate::CustomCheck)) registered, every call takes the way through all families instead of
-/// the short one, also where there is one rule or none: with one flow rule some 700 instructions instead of 260. Each
+/// the short one, also where there is one rule or none: with one flow rule some 700 instructions instead of 280. Each
 /// observer is one dynamic call each time.
 ///
 /// # When not to use it

@@ -55,6 +55,11 @@ impl Cluster {
         self.put(&format!("apis/rbac.authorization.k8s.io/v1/clusterrolebindings/{name}"), &binding).await;
     }
 
+    /// Whether the server looks at the conditions of a schema: from 1.25 on.
+    pub(crate) fn knows_conditions(&self) -> bool {
+        self.0.minor() >= 25
+    }
+
     pub(crate) async fn install(&self, kinds: impl IntoIterator<Item = Kind>, schema: Schema) {
         let all = manifests::definitions();
         for kind in kinds {
@@ -70,7 +75,7 @@ impl Cluster {
             let name = definition.metadata.name.clone().unwrap();
             let object = typed(&definition, "apiextensions.k8s.io/v1", "CustomResourceDefinition");
             self.put(&format!("apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"), &object).await;
-            until("the kind served", async || self.0.get(&all_of(kind)).await.unwrap().is_some()).await;
+            until("the kind served", async || self.0.get(&all_of(kind)).await.is_ok_and(|list| list.is_some())).await;
         }
     }
 

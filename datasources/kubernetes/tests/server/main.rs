@@ -1,6 +1,8 @@
 //! The source against a real API server.
 
 mod cluster;
+#[path = "../conditions/mod.rs"]
+mod conditions;
 mod logs;
 mod objects;
 mod rights;
@@ -39,6 +41,7 @@ fn own() -> Vec<Trial> {
         logs::tokens_are_in_no_log_however_much_is_logged,
         schema::the_published_examples_apply_unchanged_and_are_in_force,
         schema::wrong_rules_are_refused_with_the_field_and_what_it_may_be,
+        schema::rules_whose_fields_disagree_are_refused_by_the_server_or_else_by_the_service,
         schema::what_is_printed_applies_and_is_known_by_its_columns,
         status::objects_say_what_became_of_their_rules,
         status::of_many_services_that_watch_an_object_few_write_its_status,

@@ -1,11 +1,14 @@
 //! What an API server takes by the schemas of the kinds, and what it refuses.
 
-use sentinel_core::Metric;
-use sentinel_kubernetes::{Kind, manifests};
+use sentinel_core::{Metric, Sentinel};
+use sentinel_kubernetes::{Datasource, Kind, manifests};
 use sentinel_testing::servers::Unavailable;
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, Followed, Schema, flow};
+use crate::{
+    cluster::{Cluster, Followed, Schema, flow},
+    conditions::disagreeing,
+};
 
 /// Objects as the custom resources of Sentinel for Go are documented, and of our further families.
 const PUBLISHED: &str = r#"
@@ -79,16 +82,12 @@ pub(crate) async fn wrong_rules_are_refused_with_the_field_and_what_it_may_be() 
         (
             Kind::FlowRules,
             json!({"resource": "r", "threshold": -1}),
-            "spec.rules.threshold in body should be greater than or equal to 0",
+            "threshold in body should be greater than or equal to 0",
         ),
         (Kind::FlowRules, json!({"resource": "r", "threshold": 2.5}), "threshold"),
         (Kind::FlowRules, json!({"resource": "r", "threshold": "many"}), "threshold"),
         (Kind::FlowRules, json!({"resource": "r"}), "threshold: Required value"),
-        (
-            Kind::FlowRules,
-            json!({"resource": "", "threshold": 1}),
-            "spec.rules.resource in body should be at least 1 chars long",
-        ),
+        (Kind::FlowRules, json!({"resource": "", "threshold": 1}), "resource in body should be at least 1 chars long"),
         (
             Kind::FlowRules,
             json!({"resource": "r", "threshold": 1, "controlBehavior": "Queue"}),
@@ -131,6 +130,34 @@ pub(crate) async fn wrong_rules_are_refused_with_the_field_and_what_it_may_be() 
         let message = refused.expect_err(&format!("{object} is taken"));
         assert!(message.contains(expected), "{object}\n{message}");
     }
+    Ok(())
+}
+
+pub(crate) async fn rules_whose_fields_disagree_are_refused_by_the_server_or_else_by_the_service()
+-> Result<(), Unavailable> {
+    let cluster = Cluster::start().await?;
+    let cases = disagreeing();
+    for (number, (kind, rule, expected)) in cases.iter().enumerate() {
+        let object = json!({
+            "apiVersion": "datasource.sentinel.io/v1alpha1",
+            "kind": kind.name(),
+            "metadata": {"namespace": "default", "name": format!("wrong-{number}")},
+            "spec": {"rules": [rule]},
+        });
+        let answer = cluster.kubectl(&["apply", "--validate=false", "-f", "-"], &object.to_string()).await?;
+        let refused = answer.err();
+        if cluster.knows_conditions() {
+            assert!(refused.as_ref().is_some_and(|words| words.contains(expected)), "{object}\n{refused:?}");
+        } else {
+            assert_eq!(refused, None, "{object}");
+        }
+    }
+    let sentinel = Sentinel::default();
+    let watch = Datasource::new(cluster.source("default")).optional().start(&sentinel).await.unwrap();
+    let status = watch.status();
+    assert!(status.documents.iter().all(|document| document.error.is_some()), "{status:#?}");
+    assert_eq!(status.documents.len(), if cluster.knows_conditions() { 0 } else { cases.len() });
+    assert_eq!(status.rules, 0);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::{
-    Account, Etcd, EtcdOptions, Server, Unavailable,
+    Account, Etcd, EtcdOptions, EtcdVersion, Server, Unavailable,
     client::{Failure, Route, Web},
     locate,
     process::Process,
@@ -25,6 +25,12 @@ use crate::{
 };
 
 const NAME: &str = "Kubernetes";
+
+/// From 1.24 on, the port without encryption cannot even be turned off any more.
+const FIRST_WITHOUT_INSECURE_PORT: u32 = 24;
+
+/// From 1.34 on, an etcd before 3.5 is not enough.
+const FIRST_FOR_ETCD_3_5: u32 = 34;
 
 /// What may be asked of [`Kubernetes`]: nothing yet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,9 +51,15 @@ pub struct Kubernetes {
     web: Web,
     etcd: Etcd,
     folder: TempDir,
+    minor: u32,
 }
 
 impl Kubernetes {
+    /// The second part of its version: 32 for 1.32.
+    pub fn minor(&self) -> u32 {
+        self.minor
+    }
+
     /// Its URL.
     pub fn endpoint(&self) -> String {
         format!("https://{}", self.address)
@@ -130,17 +142,18 @@ impl Server for Kubernetes {
     async fn start(_: KubernetesOptions) -> Result<Self, Unavailable> {
         let apiserver = locate(NAME, "kube-apiserver")?;
         let certificates = Certificates::new();
-        let etcd = Etcd::start(EtcdOptions::default()).await?;
+        let minor = minor(&run(Command::new(&apiserver).arg("--version"), b"").await);
+        let version = if minor < FIRST_FOR_ETCD_3_5 { EtcdVersion::Installed } else { EtcdVersion::V3_5 };
+        let etcd = Etcd::start(EtcdOptions { version, ..EtcdOptions::default() }).await?;
         let folder = super::folder();
         write_credentials(folder.path());
         let address = loopback(free_port(&[0]));
         let path = |path: &Path| path.display().to_string();
-        let arguments = [
+        let mut arguments = vec![
             format!("--etcd-servers={}", etcd.endpoint()),
             "--bind-address=127.0.0.1".to_owned(),
             "--advertise-address=127.0.0.1".to_owned(),
             format!("--secure-port={}", address.port()),
-            "--insecure-port=0".to_owned(),
             "--cert-dir=certs".to_owned(),
             format!("--tls-cert-file={}", path(&certificates.server.certificate.path)),
             format!("--tls-private-key-file={}", path(&certificates.server.key.path)),
@@ -155,10 +168,13 @@ impl Server for Kubernetes {
             "--disable-admission-plugins=ServiceAccount".to_owned(),
             "--endpoint-reconciler-type=none".to_owned(),
         ];
+        if minor < FIRST_WITHOUT_INSECURE_PORT {
+            arguments.push("--insecure-port=0".to_owned());
+        }
         let process = Process::start(NAME, folder.path(), &apiserver, arguments, []);
         let web = Web::new(Route::new(address, Tls::Server, &certificates))
             .header("authorization", format!("Bearer {}", Account::ADMIN.secret));
-        let kubernetes = Self { process, address, certificates, web, etcd, folder };
+        let kubernetes = Self { process, address, certificates, web, etcd, folder, minor };
         ready(&kubernetes).await;
         Ok(kubernetes)
     }
@@ -202,6 +218,13 @@ impl fmt::Debug for Kubernetes {
 
 fn path(key: &str) -> String {
     format!("/{}", key.trim_start_matches('/'))
+}
+
+/// The second part of the version that it tells, as in `Kubernetes v1.32.4`.
+fn minor(told: &Output) -> u32 {
+    let text = String::from_utf8_lossy(&told.stdout);
+    let minor = text.split('.').nth(1).and_then(|minor| minor.parse().ok());
+    minor.unwrap_or_else(|| panic!("kube-apiserver tells no version: {told:?}"))
 }
 
 /// Writes who may come by which token, and the key by which the server signs tokens of its own.
