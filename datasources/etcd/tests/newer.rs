@@ -1,6 +1,5 @@
 //! What every datasource has to stand, with etcd 3.5, over TLS.
 
-#[expect(dead_code, reason = "what only other trials need")]
 mod support;
 
 use std::process::ExitCode;

@@ -2,6 +2,7 @@
 
 mod certificates;
 pub mod http;
+pub mod observe;
 mod ports;
 mod proxy;
 pub mod servers;

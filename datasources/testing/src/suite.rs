@@ -12,13 +12,18 @@ use std::{
 };
 
 use sentinel_core::Sentinel;
-use sentinel_datasource::{Datasource, Source, Status, Watch};
+use sentinel_datasource::{Datasource, Source, Watch};
 use tokio::{
     runtime::Handle,
     time::{Instant, sleep},
 };
 
-use crate::{Proxy, Trial, servers::Unavailable, trial};
+use crate::{
+    Proxy, Trial,
+    observe::{RECOVERY, SOON, datasource, document, thresholds, until_healthy, until_in_force},
+    servers::Unavailable,
+    trials,
+};
 
 /// What the suite has to know of a datasource and its server.
 pub trait Subject: Sized + Send + Sync + 'static {
@@ -35,7 +40,7 @@ pub trait Subject: Sized + Send + Sync + 'static {
     const CUT_OFF: &'static str = "is not";
 
     /// How soon an update is in force.
-    const SOON: Duration = Duration::from_secs(1);
+    const SOON: Duration = SOON;
 
     /// Starts the server with access control on. The key holds nothing yet.
     ///
@@ -82,36 +87,25 @@ pub trait Subject: Sized + Send + Sync + 'static {
 
 /// The trials of the suite for one datasource.
 pub fn trials<S: Subject>() -> Vec<Trial> {
-    macro_rules! trials {
-        ($($module:ident::$trial:ident),+ $(,)?) => {
-            vec![$(trial(stringify!($trial), $module::$trial::<S>),)+]
-        };
-    }
     trials![
-        updates::an_update_is_in_force_soon,
-        updates::of_rapid_changes_the_last_one_is_in_force,
-        updates::a_large_payload_is_in_force,
-        updates::one_that_is_too_large_changes_nothing,
-        updates::garbage_and_wrong_rules_change_nothing_and_are_named,
-        updates::a_key_that_is_deleted_keeps_its_rules_where_it_should,
-        updates::a_key_that_is_deleted_takes_its_rules_with_it_where_it_should,
-        faults::a_server_that_is_killed_under_a_stream_of_updates_ends_in_the_right_state,
-        faults::what_changes_while_the_network_is_cut_is_in_force_when_it_is_back,
-        faults::a_network_that_stalls_is_noticed_and_made_up_for,
-        faults::a_start_from_a_snapshot_needs_no_server,
-        faults::wrong_credentials_are_denied_at_once_and_shown_to_nobody,
-        faults::credentials_that_change_are_taken_up,
-        life::a_watch_ends_while_it_connects,
-        life::a_watch_that_ended_leaves_no_task_behind,
-        life::a_watch_that_reconnects_again_and_again_leaves_no_task_behind,
+        updates::an_update_is_in_force_soon::<S>,
+        updates::of_rapid_changes_the_last_one_is_in_force::<S>,
+        updates::a_large_payload_is_in_force::<S>,
+        updates::one_that_is_too_large_changes_nothing::<S>,
+        updates::garbage_and_wrong_rules_change_nothing_and_are_named::<S>,
+        updates::a_key_that_is_deleted_keeps_its_rules_where_it_should::<S>,
+        updates::a_key_that_is_deleted_takes_its_rules_with_it_where_it_should::<S>,
+        faults::a_server_that_is_killed_under_a_stream_of_updates_ends_in_the_right_state::<S>,
+        faults::what_changes_while_the_network_is_cut_is_in_force_when_it_is_back::<S>,
+        faults::a_network_that_stalls_is_noticed_and_made_up_for::<S>,
+        faults::a_start_from_a_snapshot_needs_no_server::<S>,
+        faults::wrong_credentials_are_denied_at_once_and_shown_to_nobody::<S>,
+        faults::credentials_that_change_are_taken_up::<S>,
+        life::a_watch_ends_while_it_connects::<S>,
+        life::a_watch_that_ended_leaves_no_task_behind::<S>,
+        life::a_watch_that_reconnects_again_and_again_leaves_no_task_behind::<S>,
     ]
 }
-
-/// How long after a fault everything has to be right again.
-const RECOVERY: Duration = Duration::from_secs(3);
-
-/// How long is waited for what has no limit of its own.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server, a line to it, and an instance.
 struct Stage<S> {
@@ -138,12 +132,8 @@ impl<S: Subject> Stage<S> {
         self.proxies[0].address()
     }
 
-    /// The source, with limits that are reached within the time of a test.
     fn datasource(&self) -> Datasource<S::Source> {
-        Datasource::new(self.subject.source(self.address()))
-            .name("rules")
-            .timeout(Duration::from_secs(2))
-            .start_within(PATIENCE)
+        datasource(self.subject.source(self.address()))
     }
 
     async fn watch(&self) -> Watch {
@@ -151,7 +141,7 @@ impl<S: Subject> Stage<S> {
     }
 
     async fn put(&self, threshold: u64) {
-        self.write(&rules(threshold)).await;
+        self.write(&document(threshold)).await;
     }
 
     async fn write(&self, document: &str) {
@@ -178,37 +168,17 @@ impl<S: Subject> Stage<S> {
         }
     }
 
-    /// The threshold in force.
-    fn threshold(&self) -> Option<u64> {
-        Some(self.sentinel.rules().get("rules")?.flow.first()?.params.threshold as u64)
+    fn thresholds(&self) -> Vec<u64> {
+        thresholds(&self.sentinel)
     }
 
-    /// Waits until this threshold is in force, at most so long; how long it took.
-    async fn until(&self, threshold: u64, limit: Duration, watch: &Watch) -> Duration {
-        let told = format!("threshold {threshold} in force");
-        within(limit, &told, watch, || self.threshold() == Some(threshold)).await
+    async fn until_in_force<const N: usize>(&self, limit: Duration, expected: [u64; N], watch: &Watch) -> Duration {
+        until_in_force(limit, expected, &self.sentinel, watch).await
     }
-}
 
-/// Waits until something is so; how long it took.
-async fn within(limit: Duration, what: &str, watch: &Watch, mut is_so: impl FnMut() -> bool) -> Duration {
-    let begin = Instant::now();
-    while !is_so() {
-        let status = watch.status();
-        assert!(begin.elapsed() < limit, "not within {limit:?}: {what}\n{status:#?}");
-        sleep(Duration::from_millis(2)).await;
+    async fn until_healthy<const N: usize>(&self, limit: Duration, expected: [u64; N], watch: &Watch) -> Duration {
+        until_healthy(limit, expected, &self.sentinel, watch).await
     }
-    begin.elapsed()
-}
-
-/// Rules that are told from others by a threshold.
-fn rules(threshold: u64) -> String {
-    format!(r#"{{"flow": [{{"resource": "orders", "threshold": {threshold}}}]}}"#)
-}
-
-/// What is wrong, in words.
-fn error(status: &Status) -> String {
-    status.last_error.as_ref().map(|(_, error)| error.to_string()).unwrap_or_default()
 }
 
 /// Tells a figure that was measured: for people who run the trials alone.

@@ -38,6 +38,31 @@ where
     Trial { name, test: Box::new(|| Box::pin(test())) }
 }
 
+/// Makes trials of tests in modules, each of which is called as the test is.
+///
+/// # Example
+///
+/// ```
+/// use sentinel_testing::{Trial, trials};
+///
+/// mod access {
+///     use sentinel_testing::servers::Unavailable;
+///
+///     pub(super) async fn who_is_not_known_is_denied() -> Result<(), Unavailable> {
+///         Ok(())
+///     }
+/// }
+///
+/// let all: Vec<Trial> = trials![access::who_is_not_known_is_denied];
+/// assert_eq!(all.len(), 1);
+/// ```
+#[macro_export]
+macro_rules! trials {
+    ($($module:ident::$trial:ident $(::<$subject:ident>)?),+ $(,)?) => {
+        vec![$($crate::trial(stringify!($trial), $module::$trial $(::<$subject>)?),)+]
+    };
+}
+
 /// Runs trials as the command line wants, which is that of every test program: each in a runtime of its own, and two at
 /// once. What is skipped is told at the end, with its reason.
 ///

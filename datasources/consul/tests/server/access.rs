@@ -2,36 +2,21 @@
 
 use std::time::Duration;
 
-use sentinel_consul::{ConsulSource, Datasource, Pem, SourceError, Tls};
+use sentinel_consul::{ConsulSource, Pem, SourceError, Tls};
 use sentinel_core::Sentinel;
 use sentinel_testing::{
-    Tls as Encryption, Trial,
+    Tls as Encryption,
+    observe::{document, refusal, start, thresholds, until_in_force, until_told},
     servers::{Account, Consul, ConsulOptions, Server as _, Unavailable},
-    trial,
 };
 
-use crate::{KEY, rules, server, source, start, threshold, until};
+use crate::{KEY, LIMIT, server, source};
 
-pub(crate) fn trials() -> Vec<Trial> {
-    vec![
-        trial("only_a_token_that_may_read_the_key_is_let_in", only_a_token_that_may_read_the_key_is_let_in),
-        trial("both_sides_show_certificates", both_sides_show_certificates),
-        trial("a_token_that_is_taken_away_is_noticed", a_token_that_is_taken_away_is_noticed),
-    ]
-}
-
-/// Why the source does not start.
-async fn refusal(source: ConsulSource) -> SourceError {
-    let datasource = Datasource::new(source).start_within(Duration::from_secs(1));
-    let refused = datasource.start(&Sentinel::default()).await.unwrap_err();
-    SourceError::clone(&refused.error)
-}
-
-async fn only_a_token_that_may_read_the_key_is_let_in() -> Result<(), Unavailable> {
+pub(super) async fn only_a_token_that_may_read_the_key_is_let_in() -> Result<(), Unavailable> {
     let server = server(1).await?;
     let sentinel = Sentinel::default();
-    drop(start(source(&server).token(Account::READER.secret.into()), &sentinel).await.unwrap());
-    assert_eq!(threshold(&sentinel), Some(1));
+    drop(start(source(&server).token(Account::READER.secret.into()), &sentinel).await);
+    assert_eq!(thresholds(&sentinel), [1]);
     let nobody = "00000000-1111-2222-3333-444444444444";
     let wrong = [
         (source(&server).token(nobody.into()), "ACL not found"),
@@ -47,34 +32,34 @@ async fn only_a_token_that_may_read_the_key_is_let_in() -> Result<(), Unavailabl
     Ok(())
 }
 
-async fn a_token_that_is_taken_away_is_noticed() -> Result<(), Unavailable> {
+pub(super) async fn a_token_that_is_taken_away_is_noticed() -> Result<(), Unavailable> {
     let server = server(1).await?;
     let sentinel = Sentinel::default();
     let source = source(&server).token(Account::READER.secret.into()).wait(Duration::from_secs(1));
-    let watch = start(source, &sentinel).await.unwrap();
+    let watch = start(source, &sentinel).await;
     let token = "b7c2d0e4-1f3a-4c5b-8d6e-7f8091a2b3c4";
     server.change_secret(Account::READER, token).await.unwrap();
-    until(&watch, "the denial told", || crate::error(&watch).contains("403 Forbidden")).await;
-    assert_eq!(threshold(&sentinel), Some(1), "the last good rules stay in force");
+    until_told(LIMIT, "403 Forbidden", &watch).await;
+    assert_eq!(thresholds(&sentinel), [1], "the last good rules stay in force");
     let told = format!("{watch:?}");
     assert!(!told.contains(Account::READER.secret), "{told}");
     Ok(())
 }
 
-async fn both_sides_show_certificates() -> Result<(), Unavailable> {
+pub(super) async fn both_sides_show_certificates() -> Result<(), Unavailable> {
     let server = Consul::start(ConsulOptions { tls: Encryption::Mutual, auth: true }).await?;
-    server.put(KEY, rules(1).as_bytes()).await.unwrap();
+    server.put(KEY, document(1).as_bytes()).await.unwrap();
     let certificates = server.certificates();
     let (client, other) = (&certificates.client, &certificates.other_client);
     let trusting = || Tls::new().authority(Pem::file(&certificates.authority.path));
     let right = || trusting().identity(Pem::file(&client.certificate.path), Pem::file(&client.key.path));
     let sentinel = Sentinel::default();
     for tls in [right(), right().domain("localhost")] {
-        let watch = start(source(&server).tls(tls), &sentinel).await.unwrap();
-        server.put(KEY, rules(2).as_bytes()).await.unwrap();
-        until(&watch, "the change in force", || threshold(&sentinel) == Some(2)).await;
-        server.put(KEY, rules(1).as_bytes()).await.unwrap();
-        until(&watch, "the change back in force", || threshold(&sentinel) == Some(1)).await;
+        let watch = start(source(&server).tls(tls), &sentinel).await;
+        server.put(KEY, document(2).as_bytes()).await.unwrap();
+        until_in_force(LIMIT, [2], &sentinel, &watch).await;
+        server.put(KEY, document(1).as_bytes()).await.unwrap();
+        until_in_force(LIMIT, [1], &sentinel, &watch).await;
     }
 
     let stranger = trusting().identity(Pem::file(&other.certificate.path), Pem::file(&other.key.path));

@@ -7,54 +7,45 @@ mod watching;
 
 use std::{process::ExitCode, time::Duration};
 
-use sentinel_consul::{ConsulSource, Datasource, StartError, Watch};
-use sentinel_core::Sentinel;
+use sentinel_consul::ConsulSource;
 use sentinel_testing::{
+    observe::document,
     run,
     servers::{Account, Consul, ConsulOptions, Server as _, Unavailable},
-    suite,
+    suite, trials,
 };
-use tokio::time::{Instant, sleep};
 
 fn main() -> ExitCode {
-    let own = [watching::trials(), access::trials(), publishing::trials()];
-    run(suite::trials::<subject::Subject>().into_iter().chain(own.into_iter().flatten()))
+    let own = trials![
+        watching::several_keys_are_in_force_together,
+        watching::an_agent_that_has_nothing_to_tell_is_asked_seldom,
+        watching::a_missing_key_is_waited_for_whatever_others_do,
+        watching::an_agent_that_stalls_is_noticed_after_its_time,
+        watching::a_store_that_is_put_back_is_read_again,
+        watching::keys_of_all_kinds_are_read,
+        watching::what_is_no_consul_is_not_taken_for_one,
+        access::only_a_token_that_may_read_the_key_is_let_in,
+        access::both_sides_show_certificates,
+        access::a_token_that_is_taken_away_is_noticed,
+        publishing::what_is_published_is_in_force,
+        publishing::who_writes_over_what_he_has_not_seen_is_told,
+        publishing::what_cannot_be_written_is_an_error,
+    ];
+    run(suite::trials::<subject::Subject>().into_iter().chain(own))
 }
 
 const KEY: &str = "sentinel/rules";
 
-fn rules(threshold: u64) -> String {
-    format!(r#"{{"flow": [{{"resource": "orders", "threshold": {threshold}}}]}}"#)
-}
+/// How long is waited for what may take an attempt or two.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// A server with access control whose key holds rules with this threshold.
 async fn server(threshold: u64) -> Result<Consul, Unavailable> {
     let server = Consul::start(ConsulOptions { auth: true, ..ConsulOptions::default() }).await?;
-    server.put(KEY, rules(threshold).as_bytes()).await.unwrap();
+    server.put(KEY, document(threshold).as_bytes()).await.unwrap();
     Ok(server)
 }
 
 fn source(server: &Consul) -> ConsulSource {
     ConsulSource::new(server.endpoint(), KEY).token(Account::WRITER.secret.into())
-}
-
-async fn start(source: ConsulSource, sentinel: &Sentinel) -> Result<Watch, StartError> {
-    let datasource = Datasource::new(source).name("rules").timeout(Duration::from_secs(2));
-    datasource.start_within(Duration::from_secs(2)).start(sentinel).await
-}
-
-fn threshold(sentinel: &Sentinel) -> Option<u64> {
-    Some(sentinel.rules().get("rules")?.flow.first()?.params.threshold as u64)
-}
-
-fn error(watch: &Watch) -> String {
-    watch.status().last_error.map(|(_, error)| error.to_string()).unwrap_or_default()
-}
-
-async fn until(watch: &Watch, what: &str, is_so: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < Duration::from_secs(5), "{what}\n{:#?}", watch.status());
-        sleep(Duration::from_millis(2)).await;
-    }
 }

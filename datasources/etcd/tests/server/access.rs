@@ -9,27 +9,18 @@ use sentinel_core::Sentinel;
 use sentinel_etcd::{Datasource, EtcdSource, Pem, Secret, SourceError, Tls};
 use sentinel_testing::{
     Tls as Encrypted,
+    observe::{RECOVERY, document, error, refusal, start, thresholds, until_healthy, until_in_force, until_told},
     servers::{Account, Etcd, EtcdOptions, EtcdVersion, Server as _, Unavailable},
 };
 use tokio::{runtime, task, time::sleep};
 use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter};
 
-use crate::support::{KEY, error, flow, threshold, told, trusting, within};
-
-const RECOVERY: Duration = Duration::from_secs(3);
-
-/// Why it does not start.
-async fn refusal(source: EtcdSource) -> SourceError {
-    let sentinel = Sentinel::default();
-    let start = Datasource::new(source).start_within(Duration::from_millis(800)).start(&sentinel);
-    let Err(refused) = start.await else { panic!("it starts") };
-    (*refused.error).clone()
-}
+use crate::support::{KEY, told, trusting};
 
 pub(crate) async fn only_those_who_may_read_the_keys_are_let_in() -> Result<(), Unavailable> {
     for version in [EtcdVersion::Installed, EtcdVersion::V3_5] {
         let etcd = Etcd::start(EtcdOptions { version, auth: true, ..EtcdOptions::default() }).await?;
-        etcd.put(KEY, flow("orders", 1).as_bytes()).await.unwrap();
+        etcd.put(KEY, document(1).as_bytes()).await.unwrap();
         let source = || EtcdSource::new([etcd.endpoint()]).key(KEY);
         let told = |account: Account| source().credentials(account.name, account.secret);
         let denials = [
@@ -47,8 +38,8 @@ pub(crate) async fn only_those_who_may_read_the_keys_are_let_in() -> Result<(), 
             assert!(begin.elapsed() < Duration::from_millis(700), "it is tried again and again");
         }
         let sentinel = Sentinel::default();
-        let _watch = Datasource::new(told(Account::READER)).start(&sentinel).await.unwrap();
-        assert_eq!(threshold(&sentinel, "orders"), Some(1));
+        let _watch = start(told(Account::READER), &sentinel).await;
+        assert_eq!(thresholds(&sentinel), [1]);
     }
     let open = Etcd::start(EtcdOptions::default()).await?;
     let error = refusal(EtcdSource::new([open.endpoint()]).key(KEY).credentials("orders", "a password")).await;
@@ -59,31 +50,30 @@ pub(crate) async fn only_those_who_may_read_the_keys_are_let_in() -> Result<(), 
 
 pub(crate) async fn a_password_that_was_changed_under_a_connection_leads_to_a_new_one() -> Result<(), Unavailable> {
     let etcd = Etcd::start(EtcdOptions { auth: true, ..EtcdOptions::default() }).await?;
-    etcd.put(KEY, flow("orders", 1).as_bytes()).await.unwrap();
+    etcd.put(KEY, document(1).as_bytes()).await.unwrap();
     let password = Arc::new(Mutex::new(Account::READER.secret.to_owned()));
     let source = EtcdSource::new([etcd.endpoint()]).key(KEY).credentials(Account::READER.name, told(&password));
     let sentinel = Sentinel::default();
-    let watch = Datasource::new(source).start(&sentinel).await.unwrap();
+    let watch = start(source, &sentinel).await;
 
     // The token is void from now on, and nobody says so until it is used.
     etcd.change_secret(Account::READER, "the next password").await.unwrap();
     *password.lock() = "the next password".to_owned();
-    etcd.put(KEY, flow("orders", 2).as_bytes()).await.unwrap();
-    within(RECOVERY, "the change in force", &watch, || threshold(&sentinel, "orders") == Some(2)).await;
-    within(RECOVERY, "healthy", &watch, || watch.status().is_healthy()).await;
+    etcd.put(KEY, document(2).as_bytes()).await.unwrap();
+    until_healthy(RECOVERY, [2], &sentinel, &watch).await;
     assert_eq!(watch.status().connections, 2);
 
     // A source that is not told has no more access, and says so.
     etcd.change_secret(Account::READER, "yet another password").await.unwrap();
-    etcd.put(KEY, flow("orders", 3).as_bytes()).await.unwrap();
-    within(RECOVERY, "the denial told", &watch, || error(&watch).contains("authentication failed")).await;
-    assert_eq!(threshold(&sentinel, "orders"), Some(2), "the last good rules stay in force");
+    etcd.put(KEY, document(3).as_bytes()).await.unwrap();
+    until_told(RECOVERY, "authentication failed", &watch).await;
+    assert_eq!(thresholds(&sentinel), [2], "the last good rules stay in force");
     Ok(())
 }
 
 pub(crate) async fn a_server_is_trusted_by_its_certificate_alone() -> Result<(), Unavailable> {
     let etcd = Etcd::start(EtcdOptions { tls: Encrypted::Server, ..EtcdOptions::default() }).await?;
-    etcd.put(KEY, flow("orders", 1).as_bytes()).await.unwrap();
+    etcd.put(KEY, document(1).as_bytes()).await.unwrap();
     let source = |tls| EtcdSource::new([etcd.address().to_string()]).key(KEY).tls(tls);
     let other = Tls::new().authority(Pem::file(&etcd.certificates().other_authority.path));
     for distrusting in [Tls::new(), other, trusting(etcd.certificates()).domain("etcd.example")] {
@@ -93,8 +83,8 @@ pub(crate) async fn a_server_is_trusted_by_its_certificate_alone() -> Result<(),
     }
     for trusted in [trusting(etcd.certificates()), trusting(etcd.certificates()).domain("localhost")] {
         let sentinel = Sentinel::default();
-        let _watch = Datasource::new(source(trusted)).start(&sentinel).await.unwrap();
-        assert_eq!(threshold(&sentinel, "orders"), Some(1));
+        let _watch = start(source(trusted), &sentinel).await;
+        assert_eq!(thresholds(&sentinel), [1]);
     }
     // Nothing is sent to it in the open.
     let plain = EtcdSource::new([etcd.address().to_string()]).key(KEY);
@@ -104,7 +94,7 @@ pub(crate) async fn a_server_is_trusted_by_its_certificate_alone() -> Result<(),
 
 pub(crate) async fn a_server_that_asks_for_a_certificate_lets_in_only_those_it_trusts() -> Result<(), Unavailable> {
     let etcd = Etcd::start(EtcdOptions { tls: Encrypted::Mutual, ..EtcdOptions::default() }).await?;
-    etcd.put(KEY, flow("orders", 1).as_bytes()).await.unwrap();
+    etcd.put(KEY, document(1).as_bytes()).await.unwrap();
     let certificates = etcd.certificates();
     let source = |tls| EtcdSource::new([etcd.endpoint()]).key(KEY).tls(tls);
     let showing = |identity: &sentinel_testing::Identity| {
@@ -116,14 +106,14 @@ pub(crate) async fn a_server_that_asks_for_a_certificate_lets_in_only_those_it_t
         assert!(matches!(error, SourceError::Denied { .. }), "{error:?}");
     }
     let sentinel = Sentinel::default();
-    let _watch = Datasource::new(source(showing(&certificates.client))).start(&sentinel).await.unwrap();
-    assert_eq!(threshold(&sentinel, "orders"), Some(1));
+    let _watch = start(source(showing(&certificates.client)), &sentinel).await;
+    assert_eq!(thresholds(&sentinel), [1]);
     Ok(())
 }
 
 pub(crate) async fn certificates_that_were_renewed_are_taken_up() -> Result<(), Unavailable> {
     let etcd = Etcd::start(EtcdOptions { tls: Encrypted::Mutual, ..EtcdOptions::default() }).await?;
-    etcd.put(KEY, flow("orders", 1).as_bytes()).await.unwrap();
+    etcd.put(KEY, document(1).as_bytes()).await.unwrap();
     let certificates = etcd.certificates();
     let folder = tempfile::tempdir().unwrap();
     let [authority, certificate, key] = ["authority", "certificate", "key"].map(|name| folder.path().join(name));
@@ -136,11 +126,11 @@ pub(crate) async fn certificates_that_were_renewed_are_taken_up() -> Result<(), 
     fs::write(&authority, &certificates.authority.text).unwrap();
     fs::write(&certificate, "no certificate").unwrap();
     fs::write(&key, "no key").unwrap();
-    within(RECOVERY, "the certificate refused", &watch, || error(&watch).contains("no certificate in it")).await;
+    until_told(RECOVERY, "no certificate in it", &watch).await;
 
     fs::write(&certificate, &certificates.client.certificate.text).unwrap();
     fs::write(&key, &certificates.client.key.text).unwrap();
-    within(RECOVERY, "the rules in force", &watch, || threshold(&sentinel, "orders") == Some(1)).await;
+    until_in_force(RECOVERY, [1], &sentinel, &watch).await;
     Ok(())
 }
 
@@ -168,7 +158,7 @@ impl<'a> MakeWriter<'a> for Log {
 
 pub(crate) async fn nothing_that_is_logged_holds_a_secret() -> Result<(), Unavailable> {
     let etcd = Etcd::start(EtcdOptions { auth: true, ..EtcdOptions::default() }).await?;
-    etcd.put(KEY, flow("orders", 1).as_bytes()).await.unwrap();
+    etcd.put(KEY, document(1).as_bytes()).await.unwrap();
     let source = |password: Secret| EtcdSource::new([etcd.endpoint()]).key(KEY).credentials("reader", password);
     let (good, wrong) = (source(Account::READER.secret.into()), source("not the password".into()));
     let shown = format!("{good:?} {wrong:?}");

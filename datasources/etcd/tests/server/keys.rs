@@ -1,14 +1,25 @@
 use std::time::Duration;
 
-use sentinel_core::{Encoding, Format, Sentinel};
+use sentinel_core::{Encoding, Format, Selector, Sentinel};
 use sentinel_datasource::{Connection as _, Reading, Source as _};
 use sentinel_etcd::{Datasource, EtcdSource, Key};
-use sentinel_testing::servers::{Etcd, EtcdOptions, EtcdVersion, Server as _, Unavailable};
+use sentinel_testing::{
+    observe::{SOON, error, within},
+    servers::{Etcd, EtcdOptions, EtcdVersion, Server as _, Unavailable},
+};
 use tokio::time::timeout;
 
-use crate::support::{error, flow, threshold, within};
+/// Rules for a resource that are told from others by a threshold.
+fn flow(resource: &str, threshold: u32) -> String {
+    format!("flow: [{{resource: {resource}, threshold: {threshold}}}]")
+}
 
-const SOON: Duration = Duration::from_secs(1);
+/// The threshold in force for a resource.
+fn threshold(sentinel: &Sentinel, resource: &str) -> Option<u32> {
+    let resource = Selector::from(resource.to_owned());
+    let mut rules = sentinel.rules().list().into_iter().flat_map(|(_, rules)| rules.flow);
+    rules.find(|rule| rule.resource == resource).map(|rule| rule.params.threshold as u32)
+}
 
 pub(crate) async fn several_keys_and_those_below_a_prefix_are_in_force_together() -> Result<(), Unavailable> {
     for version in [EtcdVersion::Installed, EtcdVersion::V3_5] {

@@ -9,7 +9,7 @@ mod support;
 
 use std::process::ExitCode;
 
-use sentinel_testing::{Trial, suite, trial};
+use sentinel_testing::{Trial, suite, trials};
 
 fn main() -> ExitCode {
     sentinel_testing::run(suite::trials::<support::OnEtcd<false>>().into_iter().chain(own()))
@@ -17,11 +17,6 @@ fn main() -> ExitCode {
 
 /// Those of etcd alone.
 fn own() -> Vec<Trial> {
-    macro_rules! trials {
-        ($($module:ident::$trial:ident),+ $(,)?) => {
-            vec![$(trial(stringify!($trial), $module::$trial),)+]
-        };
-    }
     trials![
         access::only_those_who_may_read_the_keys_are_let_in,
         access::a_password_that_was_changed_under_a_connection_leads_to_a_new_one,

@@ -1,14 +1,11 @@
-use std::time::Duration;
+use sentinel_core::{Encoding, Format, Rules, Sentinel};
+use sentinel_etcd::{Condition, EtcdSource, Key, Publish as _, PublishError, SourceError};
+use sentinel_testing::{
+    observe::{SOON, rules, start, until_in_force},
+    servers::{Account, Etcd, EtcdOptions, EtcdVersion, Server as _, Unavailable},
+};
 
-use sentinel_core::{Encoding, FlowRule, Format, Rules, Sentinel};
-use sentinel_etcd::{Condition, Datasource, EtcdSource, Key, Publish as _, PublishError, SourceError};
-use sentinel_testing::servers::{Account, Etcd, EtcdOptions, EtcdVersion, Server as _, Unavailable};
-
-use crate::support::{KEY, threshold, within};
-
-fn rules(threshold: f64) -> Rules {
-    Rules::new().flow([FlowRule::new("orders", threshold)])
-}
+use crate::support::KEY;
 
 pub(crate) async fn rules_are_written_under_conditions() -> Result<(), Unavailable> {
     for version in [EtcdVersion::Installed, EtcdVersion::V3_5] {
@@ -32,12 +29,11 @@ pub(crate) async fn rules_are_written_under_conditions() -> Result<(), Unavailab
         // What a watch says that it has read will do as well, until somebody writes.
         source.publish("sentinel/toml/flow", &rules(4.0), Condition::Always).await.unwrap();
         let sentinel = Sentinel::default();
-        let watch = Datasource::new(source.clone()).start(&sentinel).await.unwrap();
+        let watch = start(source.clone(), &sentinel).await;
         let read = watch.status().revision.unwrap();
         assert_ne!(read, second);
         source.publish(KEY, &rules(5.0), at(&read)).await.unwrap();
-        within(Duration::from_secs(1), "the change in force", &watch, || threshold(&sentinel, "orders") == Some(5))
-            .await;
+        until_in_force(SOON, [4, 5], &sentinel, &watch).await;
         assert!(source.publish(KEY, &rules(6.0), at(&read)).await.is_err());
 
         // What was deleted is not what it was.

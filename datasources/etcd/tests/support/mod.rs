@@ -1,16 +1,14 @@
 //! etcd for the suite, and what the trials have in common.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use parking_lot::Mutex;
-use sentinel_core::{Selector, Sentinel};
-use sentinel_etcd::{EtcdSource, Pem, Secret, Tls, Watch};
+use sentinel_etcd::{EtcdSource, Pem, Secret, Tls};
 use sentinel_testing::{
     Certificates, Proxy, Tls as Encrypted,
     servers::{Account, Etcd, EtcdOptions, EtcdVersion, Server as _, Unavailable},
     suite::Subject,
 };
-use tokio::time::{Instant, sleep};
 
 /// What the accounts of the server may read.
 pub(crate) const KEY: &str = "sentinel/orders/rules";
@@ -90,31 +88,4 @@ pub(crate) fn told(password: &Arc<Mutex<String>>) -> Secret {
 /// TLS that trusts the server.
 pub(crate) fn trusting(certificates: &Certificates) -> Tls {
     Tls::new().authority(Pem::bytes(certificates.authority.text.clone()))
-}
-
-/// Rules that are told from others by a threshold.
-pub(crate) fn flow(resource: &str, threshold: u32) -> String {
-    format!("flow: [{{resource: {resource}, threshold: {threshold}}}]")
-}
-
-/// The threshold in force for a resource.
-pub(crate) fn threshold(sentinel: &Sentinel, resource: &str) -> Option<u32> {
-    let resource = Selector::from(resource.to_owned());
-    let mut rules = sentinel.rules().list().into_iter().flat_map(|(_, rules)| rules.flow);
-    rules.find(|rule| rule.resource == resource).map(|rule| rule.params.threshold as u32)
-}
-
-/// What is wrong, in words.
-pub(crate) fn error(watch: &Watch) -> String {
-    watch.status().last_error.map(|(_, error)| error.to_string()).unwrap_or_default()
-}
-
-/// Waits until something is so; how long it took.
-pub(crate) async fn within(limit: Duration, what: &str, watch: &Watch, mut is_so: impl FnMut() -> bool) -> Duration {
-    let begin = Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < limit, "not within {limit:?}: {what}\n{:#?}", watch.status());
-        sleep(Duration::from_millis(2)).await;
-    }
-    begin.elapsed()
 }

@@ -8,29 +8,15 @@ use sentinel_core::Sentinel;
 use sentinel_datasource::{Datasource, Pem, Secret, SourceError, Tls};
 use sentinel_http::HttpSource;
 use sentinel_testing::{
-    Certificates, Tls as Encryption, Trial,
+    Certificates, Tls as Encryption,
     http::{Fault, HttpServer},
+    observe::{document, error, refusal, start, thresholds, until_healthy, until_in_force, until_told, within},
     servers::Unavailable,
-    trial,
 };
 
-use crate::{INTERVAL, error, rules, server, source, start, threshold, until};
+use crate::{INTERVAL, LIMIT, server, source};
 
-pub(crate) fn trials() -> Vec<Trial> {
-    vec![
-        trial("each_kind_of_credentials_is_shown", each_kind_of_credentials_is_shown),
-        trial("a_secret_in_a_file_that_changes_is_taken_up", a_secret_in_a_file_that_changes_is_taken_up),
-        trial("redirects_are_followed_on_the_same_server", redirects_are_followed_on_the_same_server),
-        trial("credentials_never_go_to_another_server", credentials_never_go_to_another_server),
-        trial("only_a_server_that_is_trusted_is_talked_to", only_a_server_that_is_trusted_is_talked_to),
-        trial("a_server_may_want_a_certificate", a_server_may_want_a_certificate),
-        trial("certificates_that_change_are_taken_up", certificates_that_change_are_taken_up),
-        trial("a_certificate_may_be_for_another_name", a_certificate_may_be_for_another_name),
-        trial("secrets_are_told_nowhere", secrets_are_told_nowhere),
-    ]
-}
-
-async fn each_kind_of_credentials_is_shown() -> Result<(), Unavailable> {
+pub(super) async fn each_kind_of_credentials_is_shown() -> Result<(), Unavailable> {
     let (server, sentinel) = (server(1).await, Sentinel::default());
     let key = HeaderName::from_static("x-api-key");
     let cases = [
@@ -39,55 +25,55 @@ async fn each_kind_of_credentials_is_shown() -> Result<(), Unavailable> {
         (source(&server).header("X-Api-Key", "hunter2".into()), key, "hunter2"),
     ];
     for (source, name, value) in cases {
-        drop(start(source, &sentinel).await.unwrap());
+        drop(start(source, &sentinel).await);
         assert_eq!(server.requests().last().unwrap().headers()[name], value);
     }
     let signed = HttpSource::new(format!("{}?part=1", server.url())).query("signature=hunter2&more=a%20b".into());
-    drop(start(signed, &sentinel).await.unwrap());
+    drop(start(signed, &sentinel).await);
     assert_eq!(server.requests().last().unwrap().uri(), "/rules?part=1&signature=hunter2&more=a%20b");
     Ok(())
 }
 
-async fn a_secret_in_a_file_that_changes_is_taken_up() -> Result<(), Unavailable> {
+pub(super) async fn a_secret_in_a_file_that_changes_is_taken_up() -> Result<(), Unavailable> {
     let (server, sentinel) = (server(1).await, Sentinel::default());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     std::fs::write(&path, "first\n").unwrap();
     server.require_bearer("first");
-    let watch = start(source(&server).bearer(Secret::file(&path)), &sentinel).await.unwrap();
+    let watch = start(source(&server).bearer(Secret::file(&path)), &sentinel).await;
     server.require_bearer("second");
-    server.serve("application/json", rules(2));
-    until(&watch, "the denial told", || error(&watch).contains("refuses access")).await;
-    assert_eq!(threshold(&sentinel), Some(1), "the last good rules stay in force");
+    server.serve("application/json", document(2));
+    until_told(LIMIT, "refuses access", &watch).await;
+    assert_eq!(thresholds(&sentinel), [1], "the last good rules stay in force");
     std::fs::write(&path, "second\n").unwrap();
-    until(&watch, "let in again", || watch.status().is_healthy() && threshold(&sentinel) == Some(2)).await;
+    until_healthy(LIMIT, [2], &sentinel, &watch).await;
     Ok(())
 }
 
-async fn redirects_are_followed_on_the_same_server() -> Result<(), Unavailable> {
+pub(super) async fn redirects_are_followed_on_the_same_server() -> Result<(), Unavailable> {
     let sentinel = Sentinel::default();
     let server = server(1).await;
     server.serve_at("/moved", "text/yaml", "flow: [{resource: orders, threshold: 2}]");
     server.redirect_to("/moved");
-    let watch = start(source(&server).bearer("hunter2".into()), &sentinel).await.unwrap();
-    assert_eq!(threshold(&sentinel), Some(2));
+    let watch = start(source(&server).bearer("hunter2".into()), &sentinel).await;
+    assert_eq!(thresholds(&sentinel), [2]);
     assert_eq!(server.requests()[1].headers()[AUTHORIZATION], "Bearer hunter2");
     drop(watch);
 
     server.redirect_to("/rules?again");
-    let refused = start(source(&server), &sentinel).await.unwrap_err().to_string();
+    let refused = refusal(source(&server)).await.to_string();
     assert!(refused.ends_with("it is sent elsewhere more than 5 times"), "{refused}");
     Ok(())
 }
 
-async fn credentials_never_go_to_another_server() -> Result<(), Unavailable> {
+pub(super) async fn credentials_never_go_to_another_server() -> Result<(), Unavailable> {
     let (here, there, sentinel) = (server(1).await, server(2).await, Sentinel::default());
     here.redirect_to(&there.url());
-    let refused = start(source(&here).bearer("hunter2".into()), &sentinel).await.unwrap_err();
+    let refused = Datasource::new(source(&here).bearer("hunter2".into())).start(&sentinel).await.unwrap_err();
     let told = format!("http://{} sends elsewhere, to http://{}", here.address(), there.address());
     assert!(matches!(*refused.error, SourceError::Failed { .. }), "{refused}");
     assert!(refused.to_string().contains(&told), "{refused}");
-    assert_eq!((there.requests().len(), threshold(&sentinel)), (0, None));
+    assert_eq!((there.requests().len(), thresholds(&sentinel)), (0, Vec::new()));
     Ok(())
 }
 
@@ -98,23 +84,16 @@ fn trusting(certificates: &Certificates) -> Tls {
 /// A server over TLS that has rules with threshold 1.
 async fn encrypted(certificates: &Certificates, tls: Encryption) -> HttpServer {
     let server = HttpServer::start_tls(certificates, tls).await;
-    server.serve("application/json", rules(1));
+    server.serve("application/json", document(1));
     server
 }
 
-/// Why the source does not start.
-async fn refusal(source: HttpSource) -> SourceError {
-    let datasource = Datasource::new(source).start_within(Duration::from_secs(1));
-    let refused = datasource.start(&Sentinel::default()).await.unwrap_err();
-    SourceError::clone(&refused.error)
-}
-
-async fn only_a_server_that_is_trusted_is_talked_to() -> Result<(), Unavailable> {
+pub(super) async fn only_a_server_that_is_trusted_is_talked_to() -> Result<(), Unavailable> {
     let certificates = Certificates::new();
     let server = encrypted(&certificates, Encryption::Server).await;
     let sentinel = Sentinel::default();
-    let watch = start(source(&server).tls(trusting(&certificates)), &sentinel).await.unwrap();
-    assert_eq!(threshold(&sentinel), Some(1));
+    let watch = start(source(&server).tls(trusting(&certificates)), &sentinel).await;
+    assert_eq!(thresholds(&sentinel), [1]);
     drop(watch);
 
     let other = Tls::new().authority(Pem::bytes(certificates.other_authority.text.as_bytes()));
@@ -128,14 +107,14 @@ async fn only_a_server_that_is_trusted_is_talked_to() -> Result<(), Unavailable>
     Ok(())
 }
 
-async fn a_server_may_want_a_certificate() -> Result<(), Unavailable> {
+pub(super) async fn a_server_may_want_a_certificate() -> Result<(), Unavailable> {
     let certificates = Certificates::new();
     let server = encrypted(&certificates, Encryption::Mutual).await;
     let (client, other) = (&certificates.client, &certificates.other_client);
     let right = trusting(&certificates).identity(Pem::file(&client.certificate.path), Pem::file(&client.key.path));
     let sentinel = Sentinel::default();
-    let watch = start(source(&server).tls(right), &sentinel).await.unwrap();
-    assert_eq!(threshold(&sentinel), Some(1));
+    let watch = start(source(&server).tls(right), &sentinel).await;
+    assert_eq!(thresholds(&sentinel), [1]);
     drop(watch);
 
     let wrong = trusting(&certificates).identity(Pem::file(&other.certificate.path), Pem::file(&other.key.path));
@@ -153,7 +132,7 @@ async fn a_server_may_want_a_certificate() -> Result<(), Unavailable> {
     Ok(())
 }
 
-async fn certificates_that_change_are_taken_up() -> Result<(), Unavailable> {
+pub(super) async fn certificates_that_change_are_taken_up() -> Result<(), Unavailable> {
     let certificates = Certificates::new();
     let server = encrypted(&certificates, Encryption::Server).await;
     let folder = tempfile::tempdir().unwrap();
@@ -165,17 +144,17 @@ async fn certificates_that_change_are_taken_up() -> Result<(), Unavailable> {
     let watch = datasource.start(&sentinel).await.unwrap();
     assert!(error(&watch).contains("certificate"), "{watch:?}");
     std::fs::copy(&certificates.authority.path, &path).unwrap();
-    until(&watch, "the server trusted", || threshold(&sentinel) == Some(1)).await;
+    until_in_force(LIMIT, [1], &sentinel, &watch).await;
     Ok(())
 }
 
-async fn a_certificate_may_be_for_another_name() -> Result<(), Unavailable> {
+pub(super) async fn a_certificate_may_be_for_another_name() -> Result<(), Unavailable> {
     let certificates = Certificates::new();
     let server = encrypted(&certificates, Encryption::Server).await;
     let named = |name: &str| source(&server).tls(trusting(&certificates).domain(name));
     let sentinel = Sentinel::default();
-    let watch = start(named("localhost"), &sentinel).await.unwrap();
-    assert_eq!(threshold(&sentinel), Some(1));
+    let watch = start(named("localhost"), &sentinel).await;
+    assert_eq!(thresholds(&sentinel), [1]);
     let host = server.requests()[0].headers()["host"].clone();
     assert_eq!(host, format!("localhost:{}", server.address().port()).as_str());
     drop(watch);
@@ -201,7 +180,7 @@ impl log::Log for Logger {
     fn flush(&self) {}
 }
 
-async fn secrets_are_told_nowhere() -> Result<(), Unavailable> {
+pub(super) async fn secrets_are_told_nowhere() -> Result<(), Unavailable> {
     log::set_logger(&Logger).expect("there is no other logger");
     log::set_max_level(log::LevelFilter::Trace);
     let (mut server, sentinel) = (server(1).await, Sentinel::default());
@@ -222,10 +201,10 @@ async fn secrets_are_told_nowhere() -> Result<(), Unavailable> {
     }
     server.mend();
     for source in sources(&server) {
-        let watch = start(source, &sentinel).await.unwrap();
+        let watch = start(source, &sentinel).await;
         told += &format!("{watch:?}");
         server.restart().await;
-        until(&watch, "healthy", || watch.status().is_healthy()).await;
+        within(LIMIT, "healthy", &watch, || watch.status().is_healthy()).await;
     }
     assert!(!told.contains(secret), "{told}");
     let logged = LOGGED.get_or_init(Mutex::default).lock();

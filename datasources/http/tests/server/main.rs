@@ -7,51 +7,50 @@ mod subject;
 
 use std::{process::ExitCode, time::Duration};
 
-use sentinel_core::Sentinel;
-use sentinel_datasource::{Datasource, StartError, Watch};
 use sentinel_http::HttpSource;
-use sentinel_testing::{http::HttpServer, run, suite};
-use tokio::time::{Instant, sleep};
+use sentinel_testing::{http::HttpServer, observe::document, run, suite, trials};
 
 fn main() -> ExitCode {
-    let own = [faults::trials(), access::trials(), publishing::trials()];
-    run(suite::trials::<subject::Subject>().into_iter().chain(own.into_iter().flatten()))
+    let own = trials![
+        faults::what_is_the_same_is_not_sent_again,
+        faults::a_server_without_tags_is_believed_its_dates_but_not_for_ever,
+        faults::of_several_pages_all_are_in_force,
+        faults::the_type_of_a_document_says_its_syntax,
+        faults::a_server_is_left_alone_as_long_as_it_asks,
+        faults::statuses_mean_what_they_say,
+        faults::a_document_that_breaks_off_or_never_ends_changes_nothing,
+        faults::no_more_is_read_than_a_document_may_have,
+        faults::a_page_that_is_not_found_keeps_its_rules,
+        access::each_kind_of_credentials_is_shown,
+        access::a_secret_in_a_file_that_changes_is_taken_up,
+        access::redirects_are_followed_on_the_same_server,
+        access::credentials_never_go_to_another_server,
+        access::only_a_server_that_is_trusted_is_talked_to,
+        access::a_server_may_want_a_certificate,
+        access::certificates_that_change_are_taken_up,
+        access::a_certificate_may_be_for_another_name,
+        access::secrets_are_told_nowhere,
+        publishing::what_is_published_is_in_force,
+        publishing::who_writes_over_what_he_has_not_seen_is_told,
+        publishing::a_server_without_tags_has_no_revisions,
+        publishing::what_cannot_be_written_is_an_error,
+    ];
+    run(suite::trials::<subject::Subject>().into_iter().chain(own))
 }
 
 /// How often servers are asked here.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-fn rules(threshold: u64) -> String {
-    format!(r#"{{"flow": [{{"resource": "orders", "threshold": {threshold}}}]}}"#)
-}
+/// How long is waited for what may take an attempt or two.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// A server that has rules with this threshold.
 async fn server(threshold: u64) -> HttpServer {
     let server = HttpServer::start().await;
-    server.serve("application/json", rules(threshold));
+    server.serve("application/json", document(threshold));
     server
 }
 
 fn source(server: &HttpServer) -> HttpSource {
     HttpSource::new(server.url()).interval(INTERVAL)
-}
-
-async fn start(source: HttpSource, sentinel: &Sentinel) -> Result<Watch, StartError> {
-    Datasource::new(source).name("rules").timeout(Duration::from_secs(2)).start(sentinel).await
-}
-
-fn threshold(sentinel: &Sentinel) -> Option<u64> {
-    Some(sentinel.rules().get("rules")?.flow.first()?.params.threshold as u64)
-}
-
-fn error(watch: &Watch) -> String {
-    watch.status().last_error.map(|(_, error)| error.to_string()).unwrap_or_default()
-}
-
-async fn until(watch: &Watch, what: &str, is_so: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < Duration::from_secs(5), "{what}\n{:#?}", watch.status());
-        sleep(Duration::from_millis(2)).await;
-    }
 }

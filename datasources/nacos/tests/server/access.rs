@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use sentinel_core::Sentinel;
 use sentinel_nacos::{SourceError, State};
-use sentinel_testing::servers::{Account, Nacos, NacosOptions, Server as _, Unavailable};
+use sentinel_testing::{
+    observe::{PATIENCE, SOON, datasource, error, refusal, start, thresholds, until_in_force, within},
+    servers::{Account, Nacos, NacosOptions, Server as _, Unavailable},
+};
 use tokio::time::sleep;
 
-use super::support::{
-    KEY, PATIENCE, SOON, datasource, error, open_server, put, refusal, source, start, threshold, until,
-};
+use super::support::{KEY, open_server, put, source};
 
 pub(super) async fn who_logs_in_as_nobody_is_denied() -> Result<(), Unavailable> {
     let nacos = Nacos::start(NacosOptions { auth: true }).await?;
@@ -26,7 +27,7 @@ pub(super) async fn who_logs_in_as_nobody_is_denied() -> Result<(), Unavailable>
     }
     let sentinel = Sentinel::default();
     let _watch = start(source(&nacos).user(admin.name, admin.secret), &sentinel).await;
-    assert_eq!(threshold(&sentinel), Some(1));
+    assert_eq!(thresholds(&sentinel), [1]);
     Ok(())
 }
 
@@ -39,18 +40,18 @@ pub(super) async fn when_one_server_goes_the_next_is_asked() -> Result<(), Unava
     let watch = datasource(source).resync_interval(Duration::from_secs(60)).start(&sentinel).await.unwrap();
     // Which one it begins with is a matter of chance.
     for _ in 0..2 {
-        let (asked, rest, next) = match threshold(&sentinel) {
-            Some(1) => (&one, &other, 2),
+        let (asked, rest, next) = match *thresholds(&sentinel) {
+            [1] => (&one, &other, 2),
             _ => (&other, &one, 1),
         };
         rest.restart().await;
         asked.kill();
-        until(PATIENCE, &watch, || threshold(&sentinel) == Some(next)).await;
-        until(SOON, &watch, || watch.status().is_healthy()).await;
+        until_in_force(PATIENCE, [next], &sentinel, &watch).await;
+        within(SOON, "healthy", &watch, || watch.status().is_healthy()).await;
     }
     one.kill();
     other.kill();
-    until(PATIENCE, &watch, || watch.status().state == State::Connecting).await;
+    within(PATIENCE, "the loss noticed", &watch, || watch.status().state == State::Connecting).await;
     assert!(
         error(&watch).contains(&one.grpc_address().to_string())
             || error(&watch).contains(&other.grpc_address().to_string())
@@ -66,9 +67,9 @@ pub(super) async fn a_connection_on_which_nothing_happens_is_kept() -> Result<()
     // After 15 s the server asks whether anybody is there, and ends connections that do not answer within 3 s.
     sleep(Duration::from_secs(22)).await;
     put(&nacos, 2).await;
-    until(SOON, &watch, || threshold(&sentinel) == Some(2)).await;
+    until_in_force(SOON, [2], &sentinel, &watch).await;
     assert_eq!(watch.status().connections, 1);
     nacos.delete(KEY).await.unwrap();
-    until(SOON, &watch, || threshold(&sentinel).is_none()).await;
+    until_in_force(SOON, [], &sentinel, &watch).await;
     Ok(())
 }

@@ -6,6 +6,7 @@ use sentinel_core::Sentinel;
 use sentinel_nacos::{NacosSource, Pem, SourceError, Tls};
 use sentinel_testing::{
     Certificates, Identity,
+    observe::{PATIENCE, SOON, refusal, start, thresholds, until_healthy, until_in_force, until_told},
     servers::{Account, Nacos, NacosOptions, Server as _, Unavailable},
 };
 use tokio::{
@@ -23,7 +24,7 @@ use tokio_rustls::{
     },
 };
 
-use super::support::{KEY, PATIENCE, SOON, error, put, refusal, start, threshold, until};
+use super::support::{KEY, put};
 
 /// Both ports of a server, encrypted. Dropping it ends the connections.
 struct Encrypted {
@@ -98,9 +99,9 @@ pub(super) async fn connections_are_encrypted_and_the_server_has_to_show_who_it_
     let line = Encrypted::before(&nacos, &certificates, false).await;
     let sentinel = Sentinel::default();
     let watch = start(line.source(authority(&certificates)), &sentinel).await;
-    assert_eq!(threshold(&sentinel), Some(1));
+    assert_eq!(thresholds(&sentinel), [1]);
     put(&nacos, 2).await;
-    until(SOON, &watch, || threshold(&sentinel) == Some(2)).await;
+    until_in_force(SOON, [2], &sentinel, &watch).await;
     let named = start(line.source(authority(&certificates).domain("localhost")), &Sentinel::default()).await;
     assert!(named.status().is_healthy());
 
@@ -134,11 +135,11 @@ pub(super) async fn certificates_of_clients_are_read_for_each_connection() -> Re
     let shown = authority(&certificates).identity(Pem::file(&certificate), Pem::file(&key));
     let sentinel = Sentinel::default();
     let watch = start(line.source(shown.clone()), &sentinel).await;
-    assert_eq!(threshold(&sentinel), Some(1));
+    assert_eq!(thresholds(&sentinel), [1]);
 
     show(&certificates.other_client);
     nacos.restart().await;
-    until(PATIENCE, &watch, || error(&watch).contains("refuses access")).await;
+    until_told(PATIENCE, "refuses access", &watch).await;
     for tls in [shown, authority(&certificates)] {
         for login in [format!("{}/nacos", nacos.endpoint()), format!("https://{}/nacos", line.http)] {
             let refused = refusal(line.source(tls.clone()).login_url(login)).await;
@@ -147,6 +148,6 @@ pub(super) async fn certificates_of_clients_are_read_for_each_connection() -> Re
     }
     show(&certificates.client);
     put(&nacos, 2).await;
-    until(PATIENCE, &watch, || threshold(&sentinel) == Some(2) && watch.status().is_healthy()).await;
+    until_healthy(PATIENCE, [2], &sentinel, &watch).await;
     Ok(())
 }

@@ -2,11 +2,15 @@
 
 use sentinel_core::{Call, Encoding, Sentinel};
 use sentinel_nacos::{Key, NacosSource, WhenMissing};
-use sentinel_testing::servers::{Server as _, Unavailable};
-
-use super::support::{
-    KEY, PATIENCE, SOON, datasource, error, open_server, put, rules, source, start, threshold, until,
+use sentinel_testing::{
+    observe::{
+        PATIENCE, SOON, datasource, document, error, start, thresholds, until_healthy, until_in_force, until_told,
+        within,
+    },
+    servers::{Server as _, Unavailable},
 };
+
+use super::support::{KEY, open_server, put, source};
 
 /// Documents as the dashboard of Sentinel for Java publishes them.
 const PUBLISHED: [(&str, &str); 5] = [
@@ -53,7 +57,7 @@ pub(super) async fn what_the_dashboard_publishes_is_followed() -> Result<(), Una
         for (id, document) in PUBLISHED {
             nacos.publish("", "SENTINEL_GROUP", id, document).await.unwrap();
         }
-        until(SOON, &watch, || watch.status().rules == 5).await;
+        within(SOON, "five rules", &watch, || watch.status().rules == 5).await;
         let status = watch.status();
         assert!(status.is_healthy() && status.revision.is_some_and(|all| all.matches('=').count() == 5));
         assert_eq!(passed(&sentinel, "orders"), 2);
@@ -62,16 +66,19 @@ pub(super) async fn what_the_dashboard_publishes_is_followed() -> Result<(), Una
 
         let (other, searches) = ("orders-param-rules", PUBLISHED[2].1.replace("search", "find"));
         nacos.publish("", "SENTINEL_GROUP", other, &searches).await.unwrap();
-        until(SOON, &watch, || watch.status().rules == 6).await;
+        within(SOON, "six rules", &watch, || watch.status().rules == 6).await;
         for id in PUBLISHED.map(|(id, _)| id).into_iter().chain([other]) {
             nacos.remove("", "SENTINEL_GROUP", id).await.unwrap();
         }
         match when_missing {
             WhenMissing::Clear => {
-                until(SOON, &watch, || watch.status().rules == 0 && watch.status().is_healthy()).await;
+                until_healthy(SOON, [], &sentinel, &watch).await;
             }
             WhenMissing::Keep => {
-                until(SOON, &watch, || watch.status().documents.iter().all(|document| document.error.is_some())).await;
+                within(SOON, "all missed", &watch, || {
+                    watch.status().documents.iter().all(|document| document.error.is_some())
+                })
+                .await;
                 assert_eq!(watch.status().rules, 6);
                 assert!(error(&watch).contains("`orders-authority-rules` does not exist"), "{}", error(&watch));
             }
@@ -84,26 +91,27 @@ pub(super) async fn several_data_ids_of_a_group_and_a_namespace_are_one_source()
     let nacos = open_server().await?;
     put(&nacos, 9).await;
     let write = async |id: &str, document: &str| nacos.publish("ns", "RULES", id, document).await.unwrap();
-    write(KEY, &rules(1)).await;
+    write(KEY, &document(1)).await;
     write("stock-java", r#"[{"resource": "stock", "count": 5, "grade": 1}]"#).await;
     let source =
         source(&nacos).key(Key::new("stock-java", Encoding::java().family("flow"))).namespace("ns").group("RULES");
     let sentinel = Sentinel::default();
     let watch = start(source.key("unwritten"), &sentinel).await;
     let status = watch.status();
-    assert_eq!((threshold(&sentinel), status.rules), (Some(1), 2));
+    assert_eq!((thresholds(&sentinel), status.rules), (vec![1, 5], 2));
     let keys: Vec<_> = status.documents.iter().map(|document| &*document.key).collect();
     assert_eq!(keys, [KEY, "stock-java", "unwritten"]);
 
     write("stock-java", "[]").await;
-    until(SOON, &watch, || watch.status().rules == 1).await;
+    within(SOON, "one rule", &watch, || watch.status().rules == 1).await;
     write(KEY, "garbage: [").await;
-    write("unwritten", "flow: [{resource: late, threshold: 1}]").await;
-    until(SOON, &watch, || watch.status().rules == 2 && error(&watch).contains(&format!("`{KEY}`"))).await;
-    assert_eq!(threshold(&sentinel), Some(1), "the last good rules stay in force");
+    write("unwritten", "flow: [{resource: late, threshold: 7}]").await;
+    until_told(SOON, &format!("`{KEY}`"), &watch).await;
+    // The last good rules stay in force, and others come to them.
+    until_in_force(SOON, [1, 7], &sentinel, &watch).await;
     put(&nacos, 8).await;
-    write(KEY, &rules(2)).await;
-    until(SOON, &watch, || threshold(&sentinel) == Some(2) && watch.status().is_healthy()).await;
+    write(KEY, &document(2)).await;
+    until_healthy(SOON, [2, 7], &sentinel, &watch).await;
     Ok(())
 }
 
@@ -113,10 +121,10 @@ pub(super) async fn what_is_far_too_large_is_not_even_received() -> Result<(), U
     let sentinel = Sentinel::default();
     let watch = datasource(source(&nacos)).max_size(1_000).start(&sentinel).await.unwrap();
     nacos.put(KEY, " ".repeat(500_000).as_bytes()).await.unwrap();
-    until(SOON, &watch, || error(&watch).contains("message length too large")).await;
+    until_told(SOON, "message length too large", &watch).await;
     assert!(error(&watch).contains(&format!("`{KEY}`")), "{}", error(&watch));
-    assert_eq!((threshold(&sentinel), watch.status().connections), (Some(1), 1));
+    assert_eq!((thresholds(&sentinel), watch.status().connections), (vec![1], 1));
     put(&nacos, 2).await;
-    until(PATIENCE, &watch, || threshold(&sentinel) == Some(2) && watch.status().is_healthy()).await;
+    until_healthy(PATIENCE, [2], &sentinel, &watch).await;
     Ok(())
 }

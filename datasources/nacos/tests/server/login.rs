@@ -5,14 +5,17 @@ use std::{sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use sentinel_core::Sentinel;
 use sentinel_nacos::{NacosSource, SourceError};
-use sentinel_testing::servers::{Nacos, Unavailable};
+use sentinel_testing::{
+    observe::{PATIENCE, datasource, refusal, start, thresholds, within},
+    servers::{Nacos, Unavailable},
+};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
 
-use super::support::{PATIENCE, datasource, open_server, put, refusal, source, start, threshold, until};
+use super::support::{open_server, put, source};
 
 const PASSWORD: &str = "s3cret & more";
 
@@ -85,7 +88,7 @@ pub(super) async fn a_token_is_renewed_before_it_is_too_old() -> Result<(), Unav
     let often = |desk: &Desk| datasource(desk.source(&nacos)).resync_interval(Duration::from_millis(200));
     let watch = often(&short).start(&sentinel).await.unwrap();
     let lasting = often(&long).start(&Sentinel::default()).await.unwrap();
-    until(PATIENCE, &watch, || short.asked().len() == 4).await;
+    within(PATIENCE, "four logins", &watch, || short.asked().len() == 4).await;
     assert_eq!(long.asked().len(), 1);
     for status in [watch.status(), lasting.status()] {
         assert!(status.is_healthy() && status.connections == 1, "{status:#?}");
@@ -101,7 +104,7 @@ pub(super) async fn servers_before_version_3_give_tokens_elsewhere() -> Result<(
     let desk = Desk::with(|path| if path.contains("/v3/") { (404, String::new()) } else { (200, token(60)) }).await;
     let sentinel = Sentinel::default();
     let _watch = start(desk.source(&nacos), &sentinel).await;
-    assert_eq!(threshold(&sentinel), Some(1));
+    assert_eq!(thresholds(&sentinel), [1]);
     let paths: Vec<_> = desk.asked().into_iter().map(|(path, _)| path).collect();
     assert_eq!(paths, ["/context/v3/auth/user/login", "/context/v1/auth/login"]);
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use sentinel_testing::{run, suite, trial};
+use sentinel_testing::{run, suite, trials};
 
 mod access;
 mod encryption;
@@ -11,12 +11,6 @@ mod login;
 mod publish;
 mod subject;
 mod support;
-
-macro_rules! trials {
-    ($($module:ident::$trial:ident),+ $(,)?) => {
-        [$(trial(stringify!($trial), $module::$trial),)+]
-    };
-}
 
 fn main() -> ExitCode {
     let own = trials![

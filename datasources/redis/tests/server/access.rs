@@ -2,10 +2,11 @@
 
 use std::fs;
 
-use sentinel_core::{FlowRule, Rules, Sentinel};
+use sentinel_core::Sentinel;
 use sentinel_redis::{Condition, Datasource, Pem, Publish as _, RedisSource, SourceError, Tls};
 use sentinel_testing::{
     Certificates, Proxy, Tls as Encryption,
+    observe::{SOON, refusal, rules, start, thresholds, until_healthy, until_in_force, until_told},
     servers::{Account, RedisOptions, Server as _, Unavailable},
 };
 use tokio::{
@@ -13,9 +14,7 @@ use tokio::{
     net::TcpListener,
 };
 
-use super::subject::{
-    KEY, SOON, admin, error, open_server, put, refusal, source, source_of_one_who_may, start, thresholds, until,
-};
+use super::subject::{KEY, admin, open_server, put, source, source_of_one_who_may};
 
 fn authority(certificates: &Certificates) -> Tls {
     Tls::new().authority(Pem::file(&certificates.authority.path))
@@ -29,7 +28,7 @@ pub(super) async fn connections_are_encrypted_and_the_server_has_to_show_who_it_
     let watch = start(source().tls(authority(certificates)), &sentinel).await;
     assert_eq!(thresholds(&sentinel), [1]);
     put(&redis, 2).await;
-    until(SOON, &watch, || thresholds(&sentinel) == [2]).await;
+    until_in_force(SOON, [2], &sentinel, &watch).await;
 
     let unknown = Tls::new().authority(Pem::file(&certificates.other_authority.path));
     let other = authority(certificates).domain("redis.example.com");
@@ -62,14 +61,14 @@ pub(super) async fn where_both_have_to_show_who_they_are_certificates_are_read_f
 
     show(other);
     proxy.reset().await;
-    until(SOON * 5, &watch, || error(&watch).contains("alert")).await;
+    until_told(SOON * 5, "alert", &watch).await;
     for tls in [tls, authority(certificates)] {
         let refused = refusal(with(tls)).await;
         assert!(matches!(refused, SourceError::Denied { .. }), "{refused:?}");
     }
     show(client);
     put(&redis, 2).await;
-    until(SOON * 3, &watch, || thresholds(&sentinel) == [2] && watch.status().is_healthy()).await;
+    until_healthy(SOON * 3, [2], &sentinel, &watch).await;
     Ok(())
 }
 
@@ -102,9 +101,8 @@ pub(super) async fn the_rights_that_are_written_down_are_all_that_it_takes() -> 
 
     let writing = "~sentinel:rules +hello +multi +set +exec +watch +get +publish &sentinel:changed";
     let mut writer = source_of_one_who_may(&redis, writing).await.channel("sentinel:changed");
-    let rules = Rules::new().flow([FlowRule::new("orders", 1.0)]);
     let revision = writer.revision(KEY).await.unwrap().unwrap();
-    writer.publish(KEY, &rules, Condition::Revision(revision)).await.unwrap();
+    writer.publish(KEY, &rules(1.0), Condition::Revision(revision)).await.unwrap();
     Ok(())
 }
 
@@ -120,10 +118,10 @@ pub(super) async fn one_who_is_thrown_out_is_denied_and_let_in_again() -> Result
     let watch = start(source(&redis).user("guest", "please"), &sentinel).await;
     admin(&redis, redis::cmd("ACL").arg("DELUSER").arg("guest")).await;
     put(&redis, 2).await;
-    until(SOON * 3, &watch, || error(&watch).contains("refuses access")).await;
+    until_told(SOON * 3, "refuses access", &watch).await;
     assert_eq!(thresholds(&sentinel), [1]);
     admin(&redis, &allow()).await;
-    until(SOON * 3, &watch, || thresholds(&sentinel) == [2] && watch.status().is_healthy()).await;
+    until_healthy(SOON * 3, [2], &sentinel, &watch).await;
     Ok(())
 }
 

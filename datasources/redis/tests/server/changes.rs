@@ -4,17 +4,15 @@ use std::time::Duration;
 
 use sentinel_core::Sentinel;
 use sentinel_redis::{RedisSource, State, WhenMissing};
-use sentinel_testing::servers::{Redis, RedisOptions, Server as _, Unavailable};
+use sentinel_testing::{
+    observe::{NEVER, SOON, document, start, thresholds, until_healthy, until_in_force, until_told},
+    servers::{Redis, RedisOptions, Server as _, Unavailable},
+};
 use tokio::time::sleep;
 
-use super::subject::{
-    KEY, SOON, admin, error, open_server, put, rules, source, source_of_a_mere_reader, start, thresholds, until,
-};
+use super::subject::{KEY, admin, open_server, put, source, source_of_a_mere_reader};
 
 const OTHER: &str = "sentinel:other";
-
-/// Longer than any trial takes.
-const NEVER: Duration = Duration::from_secs(3_600);
 
 pub(super) async fn keys_that_expire_or_are_flushed_are_missed() -> Result<(), Unavailable> {
     let redis = open_server(RedisOptions::default()).await?;
@@ -24,11 +22,11 @@ pub(super) async fn keys_that_expire_or_are_flushed_are_missed() -> Result<(), U
     assert_eq!(watch.status().remark.as_deref(), Some("the server tells of changes"));
 
     admin(&redis, redis::cmd("PEXPIRE").arg(KEY).arg(200)).await;
-    until(SOON * 2, &watch, || thresholds(&sentinel).is_empty()).await;
+    until_in_force(SOON * 2, [], &sentinel, &watch).await;
     put(&redis, 2).await;
-    until(SOON, &watch, || thresholds(&sentinel) == [2]).await;
+    until_in_force(SOON, [2], &sentinel, &watch).await;
     admin(&redis, &redis::cmd("FLUSHALL")).await;
-    until(SOON, &watch, || thresholds(&sentinel).is_empty()).await;
+    until_in_force(SOON, [], &sentinel, &watch).await;
     assert_eq!(watch.status().connections, 1);
     Ok(())
 }
@@ -38,20 +36,15 @@ pub(super) async fn several_keys_are_in_force_together_and_each_keeps_its_last_g
     redis.put(OTHER, b"flow: [{resource: search, threshold: 7}]").await.unwrap();
     let sentinel = Sentinel::default();
     let watch = start(source(&redis).key(OTHER), &sentinel).await;
-    let sorted = || {
-        let mut all = thresholds(&sentinel);
-        all.sort_unstable();
-        all
-    };
-    assert_eq!(sorted(), [1, 7]);
+    assert_eq!(thresholds(&sentinel), [1, 7]);
     let keys: Vec<_> = watch.status().documents.iter().map(|document| document.key.clone()).collect();
     assert_eq!(keys, [OTHER, KEY]);
     let before = watch.status().revision.unwrap();
 
     redis.put(OTHER, b"flow: [{resource: search, threshold: -7}]").await.unwrap();
-    until(SOON, &watch, || error(&watch).contains("`sentinel:other`: flow rule 1 for `search`: threshold is -7")).await;
+    until_told(SOON, "`sentinel:other`: flow rule 1 for `search`: threshold is -7", &watch).await;
     put(&redis, 2).await;
-    until(SOON, &watch, || sorted() == [2, 7]).await;
+    until_in_force(SOON, [2, 7], &sentinel, &watch).await;
     let (revision, unchanged) = (watch.status().revision.unwrap(), |one: &str, other: &str| one == other);
     assert_ne!(revision, before);
     assert!(!unchanged(revision.split(',').next().unwrap(), before.split(',').next().unwrap()));
@@ -65,11 +58,11 @@ pub(super) async fn a_key_that_holds_no_text_changes_nothing_and_is_named() -> R
     let mut list = redis::cmd("EVAL");
     list.arg("redis.call('DEL', KEYS[1]) return redis.call('RPUSH', KEYS[1], 'x')").arg(1).arg(KEY);
     admin(&redis, &list).await;
-    until(SOON, &watch, || error(&watch).contains("`sentinel:rules` cannot be read")).await;
+    until_told(SOON, "`sentinel:rules` cannot be read", &watch).await;
     assert_eq!(thresholds(&sentinel), [1]);
     assert_eq!(watch.status().state, State::Connected);
     put(&redis, 2).await;
-    until(SOON, &watch, || thresholds(&sentinel) == [2] && watch.status().is_healthy()).await;
+    until_healthy(SOON, [2], &sentinel, &watch).await;
     Ok(())
 }
 
@@ -86,7 +79,7 @@ pub(super) async fn a_key_is_that_of_its_database() -> Result<(), Unavailable> {
     sleep(Duration::from_millis(300)).await;
     assert_eq!(thresholds(&sentinel), [1]);
     admin(&redis, copy.arg("REPLACE")).await;
-    until(SOON, &watch, || thresholds(&sentinel) == [2]).await;
+    until_in_force(SOON, [2], &sentinel, &watch).await;
     Ok(())
 }
 
@@ -99,7 +92,7 @@ pub(super) async fn a_user_who_is_told_nothing_looks_again_and_again() -> Result
     assert!(remark.starts_with("the keys are read every 300 ms") && remark.contains("client|tracking"), "{remark}");
     for threshold in 2..4 {
         put(&redis, threshold).await;
-        until(SOON, &watch, || thresholds(&sentinel) == [threshold]).await;
+        until_in_force(SOON, [threshold], &sentinel, &watch).await;
     }
     assert_eq!(watch.status().connections, 1);
     Ok(())
@@ -128,10 +121,10 @@ async fn hears_of(redis: &Redis, source: RedisSource, put: impl AsyncFn(u64)) {
     let watch = start(source.poll_interval(NEVER), &sentinel).await;
     for threshold in 2..4 {
         put(threshold).await;
-        until(SOON, &watch, || thresholds(&sentinel) == [threshold]).await;
+        until_in_force(SOON, [threshold], &sentinel, &watch).await;
     }
     redis.delete(KEY).await.unwrap();
-    redis.put(KEY, rules(9).as_bytes()).await.unwrap();
+    redis.put(KEY, document(9).as_bytes()).await.unwrap();
     assert!(watch.status().is_healthy());
 }
 
@@ -140,11 +133,11 @@ pub(super) async fn a_server_that_says_nothing_is_left() -> Result<(), Unavailab
     let sentinel = Sentinel::default();
     let watch = start(source(&redis), &sentinel).await;
     redis.pause();
-    let noticed = until(SOON * 6, &watch, || error(&watch).contains("ping")).await;
+    let noticed = until_told(SOON * 6, "ping", &watch).await;
     eprintln!("a server that says nothing was noticed after {} ms", noticed.as_millis());
     assert_eq!(thresholds(&sentinel), [1]);
     redis.resume();
     put(&redis, 2).await;
-    until(SOON * 8, &watch, || thresholds(&sentinel) == [2] && watch.status().is_healthy()).await;
+    until_healthy(SOON * 8, [2], &sentinel, &watch).await;
     Ok(())
 }

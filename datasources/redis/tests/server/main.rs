@@ -7,15 +7,9 @@ mod subject;
 
 use std::process::ExitCode;
 
-use sentinel_testing::{run, suite, trial};
+use sentinel_testing::{run, suite, trials};
 
 use self::subject::Subject;
-
-macro_rules! trials {
-    ($($module:ident::$trial:ident),+ $(,)?) => {
-        [$(trial(stringify!($trial), $module::$trial),)+]
-    };
-}
 
 fn main() -> ExitCode {
     let own = trials![

@@ -1,16 +1,13 @@
 //! Rules that are written to the server.
 
-use std::time::Duration;
-
-use sentinel_core::{Encoding, FlowRule, Format, Rules, Sentinel};
+use sentinel_core::{Encoding, Format, Sentinel};
 use sentinel_redis::{Condition, Key, Publish as _, PublishError, RedisSource, SourceError};
-use sentinel_testing::servers::{Account, RedisOptions, Server as _, Unavailable};
+use sentinel_testing::{
+    observe::{NEVER, SOON, rules, start, until_in_force},
+    servers::{Account, RedisOptions, Server as _, Unavailable},
+};
 
-use super::subject::{KEY, SOON, open_server, put, source, source_of_a_mere_reader, start, thresholds, until};
-
-fn rules(threshold: f64) -> Rules {
-    Rules::new().flow([FlowRule::new("orders", threshold)])
-}
+use super::subject::{KEY, open_server, put, source, source_of_a_mere_reader};
 
 pub(super) async fn what_is_published_is_in_force_here_and_told_on_the_channel() -> Result<(), Unavailable> {
     let redis = open_server(RedisOptions::default()).await?;
@@ -19,9 +16,9 @@ pub(super) async fn what_is_published_is_in_force_here_and_told_on_the_channel()
     // Only the message tells this one.
     let reader = source_of_a_mere_reader(&redis).await.channel("sentinel:changed");
     let sentinel = Sentinel::default();
-    let watch = start(reader.poll_interval(Duration::from_secs(3_600)), &sentinel).await;
+    let watch = start(reader.poll_interval(NEVER), &sentinel).await;
     let revision = writer.publish(KEY, &rules(5.0), Condition::Always).await.unwrap();
-    until(SOON, &watch, || thresholds(&sentinel) == [5]).await;
+    until_in_force(SOON, [5], &sentinel, &watch).await;
     assert_eq!((watch.status().revision, writer.revision(KEY).await.unwrap()), (revision.clone(), revision));
     let held = String::from_utf8(redis.get(KEY).await.unwrap().unwrap()).unwrap();
     assert!(held.contains("resource: orders"), "it is written as the key says: {held}");

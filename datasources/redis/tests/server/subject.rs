@@ -1,21 +1,17 @@
 //! A server with users, and sources of it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use parking_lot::Mutex;
-use sentinel_core::Sentinel;
-use sentinel_redis::{Datasource, RedisSource, Secret, SourceError, Watch};
+use sentinel_redis::{RedisSource, Secret};
 use sentinel_testing::{
     Proxy,
+    observe::document,
     servers::{Account, Redis, RedisOptions, Server as _, Unavailable},
     suite,
 };
-use tokio::time::{Instant, sleep};
 
 pub(crate) const KEY: &str = "sentinel:rules";
-
-/// How soon a change has to be in force.
-pub(crate) const SOON: Duration = Duration::from_secs(1);
 
 const WRONG: &str = "not-the-password-of-anybody";
 const ROTATED: &str = "the-next-password";
@@ -106,46 +102,6 @@ pub(crate) async fn admin(redis: &Redis, command: &redis::Cmd) {
     command.exec_async(&mut connection).await.unwrap();
 }
 
-pub(crate) fn rules(threshold: u64) -> String {
-    format!("flow: [{{resource: orders, threshold: {threshold}}}]")
-}
-
 pub(crate) async fn put(redis: &Redis, threshold: u64) {
-    redis.put(KEY, rules(threshold).as_bytes()).await.unwrap();
-}
-
-pub(crate) async fn start(source: RedisSource, sentinel: &Sentinel) -> Watch {
-    // Nothing but what is told brings a change.
-    let datasource = Datasource::new(source).name("rules").resync_interval(Duration::from_secs(3_600));
-    datasource.start(sentinel).await.unwrap_or_else(|error| panic!("it does not start: {error}"))
-}
-
-/// Why a source does not start.
-pub(crate) async fn refusal(source: RedisSource) -> SourceError {
-    let datasource = Datasource::new(source).start_within(Duration::from_millis(500));
-    match datasource.start(&Sentinel::default()).await {
-        Ok(watch) => panic!("it starts: {watch:?}"),
-        Err(refused) => (*refused.error).clone(),
-    }
-}
-
-/// The thresholds in force, in the order of their rules.
-pub(crate) fn thresholds(sentinel: &Sentinel) -> Vec<u64> {
-    let flow = sentinel.rules().get("rules").map(|rules| rules.flow).unwrap_or_default();
-    flow.iter().map(|rule| rule.params.threshold as u64).collect()
-}
-
-/// Waits until something is so; how long it took.
-pub(crate) async fn until(limit: Duration, watch: &Watch, mut is_so: impl FnMut() -> bool) -> Duration {
-    let begin = Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < limit, "not within {limit:?}\n{:#?}", watch.status());
-        sleep(Duration::from_millis(2)).await;
-    }
-    begin.elapsed()
-}
-
-/// What is wrong, in words.
-pub(crate) fn error(watch: &Watch) -> String {
-    watch.status().last_error.map(|(_, error)| error.to_string()).unwrap_or_default()
+    redis.put(KEY, document(threshold).as_bytes()).await.unwrap();
 }

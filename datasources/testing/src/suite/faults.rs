@@ -1,14 +1,17 @@
 use std::{sync::Arc, time::Duration};
 
 use sentinel_core::Sentinel;
-use sentinel_datasource::{Datasource, SourceError, State};
+use sentinel_datasource::{SourceError, State};
 use tokio::{
     sync::RwLock,
     time::{Instant, sleep},
 };
 
-use super::{PATIENCE, RECOVERY, Stage, Subject, error, next, report, within};
-use crate::servers::Unavailable;
+use super::{Stage, Subject, next, report};
+use crate::{
+    observe::{PATIENCE, RECOVERY, datasource, document, error, thresholds, until_in_force, within},
+    servers::Unavailable,
+};
 
 pub(super) async fn a_server_that_is_killed_under_a_stream_of_updates_ends_in_the_right_state<S: Subject>()
 -> Result<(), Unavailable> {
@@ -16,15 +19,14 @@ pub(super) async fn a_server_that_is_killed_under_a_stream_of_updates_ends_in_th
     let stage = Stage { subject: Arc::new(RwLock::new(subject)), proxies, sentinel };
     let watch = {
         let subject = stage.subject.read().await;
-        let source = Datasource::new(subject.source(stage.proxies[0].address()));
-        source.name("rules").timeout(Duration::from_secs(2)).start(&stage.sentinel).await.unwrap()
+        datasource(subject.source(stage.proxies[0].address())).start(&stage.sentinel).await.unwrap()
     };
     let writer = tokio::spawn({
         let subject = Arc::clone(&stage.subject);
         async move {
             loop {
                 // What a server that is down does not take is lost to the writer too.
-                let _ = subject.read().await.put(&super::rules(next())).await;
+                let _ = subject.read().await.put(&document(next())).await;
                 sleep(Duration::from_millis(5)).await;
             }
         }
@@ -47,16 +49,14 @@ pub(super) async fn a_server_that_is_killed_under_a_stream_of_updates_ends_in_th
     within(PATIENCE, "the loss noticed", &watch, || watch.status().state == State::Connecting).await;
     subject.restart().await;
     let back = Instant::now();
-    while let Err(error) = subject.put(&super::rules(last)).await {
+    while let Err(error) = subject.put(&document(last)).await {
         assert!(back.elapsed() < PATIENCE, "the server does not take it: {error}");
         sleep(Duration::from_millis(20)).await;
     }
-    let begin = Instant::now();
-    let in_force = || stage.sentinel.rules().get("rules").and_then(|rules| Some(rules.flow.first()?.params.threshold));
-    within(RECOVERY, "the last update in force", &watch, || in_force() == Some(last as f64)).await;
-    report::<S>("after a restart right within", format_args!("{} ms", begin.elapsed().as_millis()));
+    let took = until_in_force(RECOVERY, [last], &stage.sentinel, &watch).await;
+    report::<S>("after a restart right within", format_args!("{} ms", took.as_millis()));
     sleep(S::SOON).await;
-    assert_eq!(in_force(), Some(last as f64));
+    assert_eq!(thresholds(&stage.sentinel), [last]);
     assert!(watch.status().is_healthy(), "{:#?}", watch.status());
     Ok(())
 }
@@ -69,16 +69,16 @@ pub(super) async fn what_changes_while_the_network_is_cut_is_in_force_when_it_is
         stage.cut().await;
         stage.put(threshold).await;
         sleep(away).await;
-        assert_eq!(stage.threshold(), Some(threshold - 1), "the last good rules stay in force");
+        assert_eq!(stage.thresholds(), [threshold - 1], "the last good rules stay in force");
         stage.heal().await;
-        let took = stage.until(threshold, RECOVERY, &watch).await;
+        let took = stage.until_in_force(RECOVERY, [threshold], &watch).await;
         report::<S>("after a cut right within", format_args!("{} ms", took.as_millis()));
         within(RECOVERY, "healthy", &watch, || watch.status().is_healthy()).await;
     }
     // And the connection is as good as the first was.
     sleep(Duration::from_millis(150)).await;
     stage.put(4).await;
-    stage.until(4, S::SOON, &watch).await;
+    stage.until_in_force(S::SOON, [4], &watch).await;
     Ok(())
 }
 
@@ -88,16 +88,16 @@ pub(super) async fn a_network_that_stalls_is_noticed_and_made_up_for<S: Subject>
     stage.stall();
     stage.put(2).await;
     let noticed = within(PATIENCE, "the stall noticed", &watch, || watch.status().state == State::Connecting).await;
-    assert_eq!(stage.threshold(), Some(1), "the last good rules stay in force");
-    assert!(!error(&watch.status()).is_empty());
+    assert_eq!(stage.thresholds(), [1], "the last good rules stay in force");
+    assert!(!error(&watch).is_empty());
     stage.heal().await;
     // An attempt that began in the stall may have to run out first.
-    let took = stage.until(2, RECOVERY + Duration::from_secs(2), &watch).await;
+    let took = stage.until_in_force(RECOVERY + Duration::from_secs(2), [2], &watch).await;
     let figures = format!("noticed after {} ms, right {} ms after it was over", noticed.as_millis(), took.as_millis());
     report::<S>("a stall", figures);
     sleep(Duration::from_millis(150)).await;
     stage.put(3).await;
-    stage.until(3, S::SOON, &watch).await;
+    stage.until_in_force(S::SOON, [3], &watch).await;
     Ok(())
 }
 
@@ -115,12 +115,12 @@ pub(super) async fn a_start_from_a_snapshot_needs_no_server<S: Subject>() -> Res
     stage.sentinel = Sentinel::default();
     let start = stage.datasource().snapshot(&path).start_within(Duration::from_secs(1)).start(&stage.sentinel);
     let watch = start.await.unwrap_or_else(|error| panic!("it does not start from the snapshot: {error}"));
-    assert_eq!(stage.threshold(), Some(1));
+    assert_eq!(stage.thresholds(), [1]);
     assert!(watch.status().from_snapshot && !watch.status().is_healthy(), "{:#?}", watch.status());
 
     stage.subject.restart().await;
     stage.put(2).await;
-    stage.until(2, RECOVERY, &watch).await;
+    stage.until_in_force(RECOVERY, [2], &watch).await;
     // The status tells of it a moment after.
     within(S::SOON, "not of the snapshot any more", &watch, || !watch.status().from_snapshot).await;
     Ok(())
@@ -128,17 +128,17 @@ pub(super) async fn a_start_from_a_snapshot_needs_no_server<S: Subject>() -> Res
 
 pub(super) async fn wrong_credentials_are_denied_at_once_and_shown_to_nobody<S: Subject>() -> Result<(), Unavailable> {
     let stage = Stage::<S>::with(1).await?;
-    let source = || Datasource::new(stage.subject.stranger(stage.address())).name("rules").start_within(PATIENCE);
+    let source = || datasource(stage.subject.stranger(stage.address()));
     let begin = Instant::now();
     let Err(refused) = source().start(&stage.sentinel).await else { panic!("it starts with wrong credentials") };
     assert!(matches!(*refused.error, SourceError::Denied { .. }), "{refused:?}");
     assert!(begin.elapsed() < Duration::from_secs(5), "it took {:?}", begin.elapsed());
-    assert_eq!(stage.threshold(), None);
+    assert!(stage.thresholds().is_empty());
 
     // Who starts all the same hears why there are no rules.
     let watch = source().optional().start(&stage.sentinel).await.unwrap();
-    within(PATIENCE, "the denial told", &watch, || !error(&watch.status()).is_empty()).await;
-    let told = format!("{refused} {refused:?} {:?} {watch:?}", error(&watch.status()));
+    within(PATIENCE, "the denial told", &watch, || !error(&watch).is_empty()).await;
+    let told = format!("{refused} {refused:?} {:?} {watch:?}", error(&watch));
     for secret in stage.subject.secrets() {
         assert!(!told.contains(&secret), "a secret is told: {told}");
     }
@@ -154,7 +154,6 @@ pub(super) async fn credentials_that_change_are_taken_up<S: Subject>() -> Result
     sleep(Duration::from_millis(300)).await;
     stage.heal().await;
     stage.put(2).await;
-    stage.until(2, RECOVERY, &watch).await;
-    within(RECOVERY, "healthy", &watch, || watch.status().is_healthy()).await;
+    stage.until_healthy(RECOVERY, [2], &watch).await;
     Ok(())
 }

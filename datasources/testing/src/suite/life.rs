@@ -6,8 +6,11 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{RECOVERY, Stage, Subject, until_tasks, within};
-use crate::servers::Unavailable;
+use super::{Stage, Subject, until_tasks};
+use crate::{
+    observe::{RECOVERY, within},
+    servers::Unavailable,
+};
 
 pub(super) async fn a_watch_ends_while_it_connects<S: Subject>() -> Result<(), Unavailable> {
     let stage = Stage::<S>::with(1).await?;
@@ -42,7 +45,7 @@ pub(super) async fn a_watch_that_ended_leaves_no_task_behind<S: Subject>() -> Re
     for _ in 0..3 {
         let watch = stage.watch().await;
         watch.stop().await;
-        assert_eq!(stage.threshold(), Some(1), "the rules stay in force");
+        assert_eq!(stage.thresholds(), [1], "the rules stay in force");
         drop(stage.watch().await);
     }
     until_tasks(before).await;

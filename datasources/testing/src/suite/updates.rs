@@ -1,22 +1,25 @@
 use std::time::{Duration, Instant};
 
-use sentinel_datasource::WhenMissing;
+use sentinel_datasource::{Watch, WhenMissing};
 use tokio::time::sleep;
 
-use super::{PATIENCE, Stage, Subject, error, report, rules, within};
-use crate::servers::Unavailable;
+use super::{Stage, Subject, report};
+use crate::{
+    observe::{PATIENCE, document, error, until_told, within},
+    servers::Unavailable,
+};
 
 pub(super) async fn an_update_is_in_force_soon<S: Subject>() -> Result<(), Unavailable> {
     let stage = Stage::<S>::with(1).await?;
     let watch = stage.watch().await;
-    assert_eq!(stage.threshold(), Some(1), "the rules are in force when the start is done");
+    assert_eq!(stage.thresholds(), [1], "the rules are in force when the start is done");
     assert!(watch.status().is_healthy(), "{:#?}", watch.status());
 
     let mut slowest = Duration::ZERO;
     for threshold in 2..8 {
         sleep(Duration::from_millis(150)).await;
         stage.put(threshold).await;
-        slowest = slowest.max(stage.until(threshold, S::SOON, &watch).await);
+        slowest = slowest.max(stage.until_in_force(S::SOON, [threshold], &watch).await);
     }
     report::<S>("the slowest of six updates", format_args!("{} ms", slowest.as_millis()));
     let status = watch.status();
@@ -33,10 +36,10 @@ pub(super) async fn of_rapid_changes_the_last_one_is_in_force<S: Subject>() -> R
         stage.put(threshold).await;
     }
     let writing = begin.elapsed();
-    stage.until(S::RAPID.into(), S::SOON, &watch).await;
+    stage.until_in_force(S::SOON, [S::RAPID.into()], &watch).await;
     // Nothing older comes after it.
     sleep(S::SOON).await;
-    assert_eq!(stage.threshold(), Some(S::RAPID.into()));
+    assert_eq!(stage.thresholds(), [u64::from(S::RAPID)]);
     let status = watch.status();
     let most = begin.elapsed().as_millis() as u64 / 100 + 2;
     assert!(status.applied <= most, "{} changes were put in force within {:?}", status.applied, begin.elapsed());
@@ -66,12 +69,11 @@ pub(super) async fn one_that_is_too_large_changes_nothing<S: Subject>() -> Resul
     let limit = 10_000;
     let watch = stage.datasource().max_size(limit).start(&stage.sentinel).await.unwrap();
     let padding = " ".repeat(limit);
-    stage.write(&format!("{}{padding}", rules(2))).await;
-    within(PATIENCE, "the error told", &watch, || error(&watch.status()).contains("it may hold 10000")).await;
-    assert_eq!(stage.threshold(), Some(1));
+    stage.write(&format!("{}{padding}", document(2))).await;
+    until_told(PATIENCE, "it may hold 10000", &watch).await;
+    assert_eq!(stage.thresholds(), [1]);
     stage.put(3).await;
-    stage.until(3, S::SOON, &watch).await;
-    within(S::SOON, "healthy", &watch, || watch.status().is_healthy()).await;
+    stage.until_healthy(S::SOON, [3], &watch).await;
     Ok(())
 }
 
@@ -82,15 +84,14 @@ pub(super) async fn garbage_and_wrong_rules_change_nothing_and_are_named<S: Subj
     let named = "flow rule 1 `limit` for `orders`: threshold is -7, but";
     for (document, expected) in [("{\"flow\": [{\"reso", S::CUT_OFF), (wrong, named)] {
         stage.write(document).await;
-        within(S::SOON, expected, &watch, || error(&watch.status()).contains(expected)).await;
+        until_told(S::SOON, expected, &watch).await;
         let status = watch.status();
         let key = &status.documents[0].key;
-        assert!(error(&status).contains(&format!("`{key}`")), "{} names `{key}`", error(&status));
-        assert_eq!((stage.threshold(), status.rules), (Some(1), 1), "the last good rules stay in force");
+        assert!(error(&watch).contains(&format!("`{key}`")), "{} names `{key}`", error(&watch));
+        assert_eq!((stage.thresholds(), status.rules), (vec![1], 1), "the last good rules stay in force");
     }
     stage.put(2).await;
-    stage.until(2, S::SOON, &watch).await;
-    within(S::SOON, "healthy", &watch, || watch.status().is_healthy()).await;
+    stage.until_healthy(S::SOON, [2], &watch).await;
     Ok(())
 }
 
@@ -98,8 +99,8 @@ pub(super) async fn a_key_that_is_deleted_keeps_its_rules_where_it_should<S: Sub
     let stage = Stage::<S>::with(1).await?;
     let watch = stage.datasource().when_missing(WhenMissing::Keep).start(&stage.sentinel).await.unwrap();
     stage.delete().await;
-    within(S::SOON, "the key missed", &watch, || error(&watch.status()).contains("does not exist")).await;
-    assert_eq!(stage.threshold(), Some(1));
+    until_told(S::SOON, "does not exist", &watch).await;
+    assert_eq!(stage.thresholds(), [1]);
     created_again(&stage, &watch).await;
     Ok(())
 }
@@ -109,18 +110,16 @@ pub(super) async fn a_key_that_is_deleted_takes_its_rules_with_it_where_it_shoul
     let stage = Stage::<S>::with(1).await?;
     let watch = stage.datasource().when_missing(WhenMissing::Clear).start(&stage.sentinel).await.unwrap();
     stage.delete().await;
-    within(S::SOON, "the rules gone", &watch, || stage.threshold().is_none()).await;
-    within(S::SOON, "healthy without rules", &watch, || watch.status().is_healthy()).await;
+    stage.until_healthy(S::SOON, [], &watch).await;
     created_again(&stage, &watch).await;
     Ok(())
 }
 
-async fn created_again<S: Subject>(stage: &Stage<S>, watch: &sentinel_datasource::Watch) {
+async fn created_again<S: Subject>(stage: &Stage<S>, watch: &Watch) {
     for threshold in 2..4 {
         stage.put(threshold).await;
-        stage.until(threshold, S::SOON, watch).await;
+        stage.until_healthy(S::SOON, [threshold], watch).await;
     }
-    within(S::SOON, "healthy", watch, || watch.status().is_healthy()).await;
 }
 
 /// A document of nearly as many bytes as are tried, and how many rules it has.

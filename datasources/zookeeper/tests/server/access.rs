@@ -5,11 +5,12 @@ use std::fs;
 use sentinel_core::Sentinel;
 use sentinel_testing::{
     Certificates, Identity, Proxy, Tls as Encryption,
+    observe::{SOON, refusal, start, thresholds, until_healthy, until_in_force, until_told},
     servers::{Account, Server as _, Unavailable, ZooKeeperOptions},
 };
 use sentinel_zookeeper::{Pem, SourceError, Tls, ZooKeeperSource};
 
-use super::subject::{KEY, SOON, error, put, refusal, server, source, start, thresholds, until};
+use super::subject::{KEY, put, server, source};
 
 fn authority(certificates: &Certificates) -> Tls {
     Tls::new().authority(Pem::file(&certificates.authority.path))
@@ -23,7 +24,7 @@ pub(super) async fn connections_are_encrypted_and_the_server_has_to_show_who_it_
     let watch = start(source().tls(authority(certificates)), &sentinel).await;
     assert_eq!(thresholds(&sentinel), [1]);
     put(&zookeeper, 2).await;
-    until(SOON, &watch, || thresholds(&sentinel) == [2]).await;
+    until_in_force(SOON, [2], &sentinel, &watch).await;
 
     let unknown = Tls::new().authority(Pem::file(&certificates.other_authority.path));
     let other = authority(certificates).domain("zookeeper.example.com");
@@ -57,14 +58,14 @@ pub(super) async fn where_both_have_to_show_who_they_are_certificates_are_read_f
 
     show(other);
     proxy.reset().await;
-    until(SOON * 5, &watch, || error(&watch).contains("alert")).await;
+    until_told(SOON * 5, "alert", &watch).await;
     for tls in [tls, authority(certificates)] {
         let refused = refusal(with(tls)).await;
         assert!(matches!(refused, SourceError::Denied { .. }), "{refused:?}");
     }
     show(client);
     put(&zookeeper, 2).await;
-    until(SOON * 3, &watch, || thresholds(&sentinel) == [2] && watch.status().is_healthy()).await;
+    until_healthy(SOON * 3, [2], &sentinel, &watch).await;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use sentinel_core::Sentinel;
 use sentinel_testing::{
     Proxy,
+    observe::{NEVER, SOON, document, refusal, start, thresholds, until_healthy, until_in_force, until_told},
     servers::{Server as _, Unavailable, ZooKeeperOptions},
 };
 use sentinel_zookeeper::{Datasource, SourceError, ZooKeeperSource};
@@ -14,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::subject::{KEY, SOON, error, put, refusal, rules, server, source, start, thresholds, until};
+use super::subject::{KEY, put, server, source};
 
 const OTHER: &str = "/sentinel/other";
 
@@ -28,17 +29,16 @@ pub(super) async fn several_nodes_are_in_force_together_and_each_keeps_its_last_
     let before = watch.status().revision.unwrap();
 
     zookeeper.put(OTHER, b"flow: [{resource: search, threshold: -7}]").await.unwrap();
-    until(SOON, &watch, || error(&watch).contains("`/sentinel/other`: flow rule 1 for `search`: threshold is -7"))
-        .await;
+    until_told(SOON, "`/sentinel/other`: flow rule 1 for `search`: threshold is -7", &watch).await;
     put(&zookeeper, 2).await;
-    until(SOON, &watch, || thresholds(&sentinel) == [2, 7]).await;
+    until_in_force(SOON, [2, 7], &sentinel, &watch).await;
     let after = watch.status().revision.unwrap();
     let changed = before.split(',').zip(after.split(',')).filter(|(before, after)| before != after).count();
     assert_eq!(changed, 2, "{before} {after}");
 
     // Deleted, it has no rules, while the other one keeps its own.
     zookeeper.delete(OTHER).await.unwrap();
-    until(SOON, &watch, || thresholds(&sentinel) == [2] && watch.status().is_healthy()).await;
+    until_healthy(SOON, [2], &sentinel, &watch).await;
     Ok(())
 }
 
@@ -49,8 +49,8 @@ pub(super) async fn a_node_whose_parents_are_missing_is_in_force_once_it_is_made
     let watch = start(ZooKeeperSource::new(zookeeper.address().to_string(), path), &sentinel).await;
     assert_eq!(watch.status().rules, 0);
     assert!(watch.status().is_healthy());
-    zookeeper.put(path, rules(3).as_bytes()).await.unwrap();
-    until(SOON, &watch, || thresholds(&sentinel) == [3]).await;
+    zookeeper.put(path, document(3).as_bytes()).await.unwrap();
+    until_in_force(SOON, [3], &sentinel, &watch).await;
     Ok(())
 }
 
@@ -67,14 +67,15 @@ pub(super) async fn of_several_servers_one_that_is_there_is_enough() -> Result<(
     for _ in 0..4 {
         let sentinel = Sentinel::default();
         let begin = Instant::now();
-        let watch = start(ZooKeeperSource::new(&servers, KEY), &sentinel).await;
+        let datasource = Datasource::new(ZooKeeperSource::new(&servers, KEY)).resync_interval(NEVER);
+        let watch = datasource.start(&sentinel).await.unwrap();
         assert!(begin.elapsed() < Duration::from_secs(3), "it took {:?}", begin.elapsed());
         assert_eq!(thresholds(&sentinel), [1]);
         // It goes where it can.
         down.heal().await;
         line.cut().await;
         put(&zookeeper, 2).await;
-        until(SOON * 4, &watch, || thresholds(&sentinel) == [2]).await;
+        until_in_force(SOON * 4, [2], &sentinel, &watch).await;
         line.heal().await;
         down.cut().await;
         put(&zookeeper, 1).await;
@@ -93,12 +94,12 @@ pub(super) async fn a_server_that_says_nothing_is_left() -> Result<(), Unavailab
     let sentinel = Sentinel::default();
     let watch = start(source(&zookeeper), &sentinel).await;
     zookeeper.pause();
-    let noticed = until(SOON * 6, &watch, || error(&watch).contains("ping")).await;
+    let noticed = until_told(SOON * 6, "ping", &watch).await;
     eprintln!("a server that says nothing was noticed after {} ms", noticed.as_millis());
     assert_eq!(thresholds(&sentinel), [1]);
     zookeeper.resume();
     put(&zookeeper, 2).await;
-    until(SOON * 8, &watch, || thresholds(&sentinel) == [2] && watch.status().is_healthy()).await;
+    until_healthy(SOON * 8, [2], &sentinel, &watch).await;
     Ok(())
 }
 

@@ -1,17 +1,14 @@
 //! Rules that are written to the server.
 
-use sentinel_core::{FlowRule, Rules, Sentinel};
+use sentinel_core::Sentinel;
 use sentinel_testing::{
     Identity, Tls as Encryption,
+    observe::{SOON, refusal, rules, start, until_in_force, within},
     servers::{Account, Server as _, Unavailable, ZooKeeperOptions},
 };
 use sentinel_zookeeper::{Condition, Pem, Publish as _, PublishError, SourceError, Tls, ZooKeeperSource};
 
-use super::subject::{KEY, SOON, refusal, server, source, start, thresholds, until};
-
-fn threshold(threshold: f64) -> Rules {
-    Rules::new().flow([FlowRule::new("orders", threshold)])
-}
+use super::subject::{KEY, server, source};
 
 pub(super) async fn what_is_published_is_in_force_and_nodes_on_the_way_are_made() -> Result<(), Unavailable> {
     let zookeeper = server(ZooKeeperOptions::default()).await?;
@@ -20,15 +17,15 @@ pub(super) async fn what_is_published_is_in_force_and_nodes_on_the_way_are_made(
     let sentinel = Sentinel::default();
     let watch = start(writer.clone(), &sentinel).await;
     for number in 1..4_u32 {
-        let revision = writer.publish(path, &threshold(f64::from(number)), Condition::Always).await.unwrap();
-        until(SOON, &watch, || thresholds(&sentinel) == [u64::from(number)]).await;
-        until(SOON, &watch, || watch.status().revision == revision).await;
+        let revision = writer.publish(path, &rules(f64::from(number)), Condition::Always).await.unwrap();
+        until_in_force(SOON, [u64::from(number)], &sentinel, &watch).await;
+        within(SOON, "its revision told", &watch, || watch.status().revision == revision).await;
         assert_eq!(writer.revision(path).await.unwrap(), revision);
     }
 
     // What a user makes is for that user alone.
     let mut private = ZooKeeperSource::new(zookeeper.address().to_string(), "/own/rules").user("orders", "hunter2");
-    private.publish("/own/rules", &threshold(1.0), Condition::Absent).await.unwrap();
+    private.publish("/own/rules", &rules(1.0), Condition::Absent).await.unwrap();
     let refused = refusal(ZooKeeperSource::new(zookeeper.address().to_string(), "/own/rules")).await;
     assert!(matches!(refused, SourceError::Denied { .. }), "{refused:?}");
     start(private, &Sentinel::default()).await.stop().await;
@@ -45,14 +42,14 @@ pub(super) async fn what_is_made_under_a_certificate_is_for_its_owner_alone() ->
         ZooKeeperSource::new(zookeeper.address().to_string(), path).tls(tls)
     };
     let mut owner = showing(&certificates.client);
-    owner.publish(path, &threshold(1.0), Condition::Absent).await.unwrap();
+    owner.publish(path, &rules(1.0), Condition::Absent).await.unwrap();
     // Trusted by the server as well, and somebody else.
     let mut other = showing(&certificates.server);
-    let refused = other.publish(path, &threshold(2.0), Condition::Always).await.unwrap_err();
+    let refused = other.publish(path, &rules(2.0), Condition::Always).await.unwrap_err();
     assert!(matches!(refused, PublishError::Source(SourceError::Denied { .. })), "{refused:?}");
     let refused = refusal(other).await;
     assert!(matches!(refused, SourceError::Denied { .. }), "{refused:?}");
-    owner.publish(path, &threshold(3.0), Condition::Always).await.unwrap();
+    owner.publish(path, &rules(3.0), Condition::Always).await.unwrap();
     Ok(())
 }
 
@@ -63,7 +60,7 @@ pub(super) async fn a_certificate_that_the_server_does_not_ask_for_owns_nothing(
         [&certificates.client.certificate, &certificates.client.key].map(|pem| Pem::file(&pem.path));
     let tls = Tls::new().authority(Pem::file(&certificates.authority.path)).identity(certificate, key);
     let mut source = ZooKeeperSource::new(zookeeper.address().to_string(), "/own").tls(tls);
-    let refused = source.publish("/own", &threshold(1.0), Condition::Always).await.unwrap_err();
+    let refused = source.publish("/own", &rules(1.0), Condition::Always).await.unwrap_err();
     assert!(refused.to_string().ends_with("the node would be for whoever is logged in, and nobody is"), "{refused}");
     assert_eq!(zookeeper.get("/own").await.unwrap(), None);
     Ok(())
@@ -74,28 +71,28 @@ pub(super) async fn a_write_under_a_condition_is_made_only_if_nobody_else_has_wr
     let mut writer = source(&zookeeper);
     let at = |revision: &Option<String>| Condition::Revision(revision.clone().unwrap());
     let first = writer.revision(KEY).await.unwrap();
-    let second = writer.publish(KEY, &threshold(2.0), at(&first)).await.unwrap();
+    let second = writer.publish(KEY, &rules(2.0), at(&first)).await.unwrap();
     assert_ne!(first, second);
     for late in [at(&first), Condition::Absent] {
-        let refused = writer.publish(KEY, &threshold(3.0), late).await.unwrap_err();
+        let refused = writer.publish(KEY, &rules(3.0), late).await.unwrap_err();
         assert!(matches!(refused, PublishError::Conflict { .. }), "{refused:?}");
     }
     assert_eq!(writer.revision(KEY).await.unwrap(), second);
 
     zookeeper.delete(KEY).await.unwrap();
     assert_eq!(writer.revision(KEY).await.unwrap(), None);
-    let refused = writer.publish(KEY, &threshold(3.0), at(&second)).await.unwrap_err();
+    let refused = writer.publish(KEY, &rules(3.0), at(&second)).await.unwrap_err();
     assert!(matches!(refused, PublishError::Conflict { .. }), "{refused:?}");
     // The new node has the versions that the former one had, and is still another.
-    writer.publish(KEY, &threshold(4.0), Condition::Absent).await.unwrap();
-    let third = writer.publish(KEY, &threshold(4.0), Condition::Always).await.unwrap();
-    let refused = writer.publish(KEY, &threshold(5.0), at(&second)).await.unwrap_err();
+    writer.publish(KEY, &rules(4.0), Condition::Absent).await.unwrap();
+    let third = writer.publish(KEY, &rules(4.0), Condition::Always).await.unwrap();
+    let refused = writer.publish(KEY, &rules(5.0), at(&second)).await.unwrap_err();
     assert!(matches!(refused, PublishError::Conflict { .. }), "{refused:?}");
 
     // Of many who have read the same, one writes.
     let attempts = (0..16).map(|number| {
         let (mut writer, condition) = (writer.clone(), at(&third));
-        tokio::spawn(async move { writer.publish(KEY, &threshold(10.0 + f64::from(number)), condition).await })
+        tokio::spawn(async move { writer.publish(KEY, &rules(10.0 + f64::from(number)), condition).await })
     });
     let mut written = 0;
     for attempt in attempts.collect::<Vec<_>>() {
@@ -117,18 +114,18 @@ pub(super) async fn who_may_not_write_changes_nothing() -> Result<(), Unavailabl
     let revision = reader.revision(KEY).await.unwrap().unwrap();
     let attempts = [(KEY, Condition::Always), (KEY, Condition::Revision(revision)), (new, Condition::Absent)];
     for (path, condition) in attempts {
-        let refused = reader.publish(path, &threshold(9.0), condition).await.unwrap_err();
+        let refused = reader.publish(path, &rules(9.0), condition).await.unwrap_err();
         assert!(matches!(refused, PublishError::Source(SourceError::Denied { .. })), "{refused:?}");
         assert!(!format!("{refused} {refused:?}").contains(Account::READER.secret), "{refused}");
     }
-    let unknown = reader.publish("/sentinel/unknown", &threshold(9.0), Condition::Always).await.unwrap_err();
+    let unknown = reader.publish("/sentinel/unknown", &rules(9.0), Condition::Always).await.unwrap_err();
     assert_eq!(unknown.to_string(), "`/sentinel/unknown` is no key of this source");
-    let wrong = reader.publish(KEY, &threshold(-1.0), Condition::Always).await.unwrap_err();
+    let wrong = reader.publish(KEY, &rules(-1.0), Condition::Always).await.unwrap_err();
     assert!(matches!(wrong, PublishError::Document { .. }), "{wrong:?}");
     assert_eq!(zookeeper.get(KEY).await.unwrap(), before);
 
     zookeeper.pause();
-    let refused = reader.publish(KEY, &threshold(9.0), Condition::Always).await.unwrap_err();
+    let refused = reader.publish(KEY, &rules(9.0), Condition::Always).await.unwrap_err();
     assert!(matches!(refused, PublishError::Source(SourceError::TimedOut { .. })), "{refused:?}");
     Ok(())
 }

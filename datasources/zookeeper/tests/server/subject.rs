@@ -1,21 +1,17 @@
 //! A server with users, and sources of it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use parking_lot::Mutex;
-use sentinel_core::Sentinel;
 use sentinel_testing::{
     Proxy,
+    observe::document,
     servers::{Account, Server as _, Unavailable, ZooKeeper, ZooKeeperOptions},
     suite,
 };
-use sentinel_zookeeper::{Datasource, Secret, SourceError, Watch, ZooKeeperSource};
-use tokio::time::{Instant, sleep};
+use sentinel_zookeeper::{Secret, ZooKeeperSource};
 
 pub(crate) const KEY: &str = "/sentinel/rules";
-
-/// How soon a change has to be in force.
-pub(crate) const SOON: Duration = Duration::from_secs(1);
 
 const WRONG: &str = "not-the-password-of-anybody";
 const ROTATED: &str = "the-next-password";
@@ -91,48 +87,6 @@ pub(crate) fn source(zookeeper: &ZooKeeper) -> ZooKeeperSource {
     ZooKeeperSource::new(zookeeper.address().to_string(), KEY)
 }
 
-pub(crate) fn rules(threshold: u64) -> String {
-    format!("flow: [{{resource: orders, threshold: {threshold}}}]")
-}
-
 pub(crate) async fn put(zookeeper: &ZooKeeper, threshold: u64) {
-    zookeeper.put(KEY, rules(threshold).as_bytes()).await.unwrap();
-}
-
-pub(crate) async fn start(source: ZooKeeperSource, sentinel: &Sentinel) -> Watch {
-    // Nothing but what is told brings a change.
-    let datasource = Datasource::new(source).name("rules").resync_interval(Duration::from_secs(3_600));
-    datasource.start(sentinel).await.unwrap_or_else(|error| panic!("it does not start: {error}"))
-}
-
-/// Why a source does not start.
-pub(crate) async fn refusal(source: ZooKeeperSource) -> SourceError {
-    let datasource = Datasource::new(source).start_within(Duration::from_millis(500));
-    match datasource.start(&Sentinel::default()).await {
-        Ok(watch) => panic!("it starts: {watch:?}"),
-        Err(refused) => (*refused.error).clone(),
-    }
-}
-
-/// The thresholds in force, in order.
-pub(crate) fn thresholds(sentinel: &Sentinel) -> Vec<u64> {
-    let flow = sentinel.rules().get("rules").map(|rules| rules.flow).unwrap_or_default();
-    let mut all: Vec<_> = flow.iter().map(|rule| rule.params.threshold as u64).collect();
-    all.sort_unstable();
-    all
-}
-
-/// Waits until something is so; how long it took.
-pub(crate) async fn until(limit: Duration, watch: &Watch, mut is_so: impl FnMut() -> bool) -> Duration {
-    let begin = Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < limit, "not within {limit:?}\n{:#?}", watch.status());
-        sleep(Duration::from_millis(2)).await;
-    }
-    begin.elapsed()
-}
-
-/// What is wrong, in words.
-pub(crate) fn error(watch: &Watch) -> String {
-    watch.status().last_error.map(|(_, error)| error.to_string()).unwrap_or_default()
+    zookeeper.put(KEY, document(threshold).as_bytes()).await.unwrap();
 }
