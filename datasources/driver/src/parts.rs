@@ -230,39 +230,50 @@ impl Parts {
                 }
                 false
             }
-            Err(_) => self.put_in_force_one_by_one(sentinel, &chosen),
+            Err(_) => self.put_in_force_in_part(sentinel, chosen),
         }
     }
 
-    /// Where the rules of all keys together are refused, those of one of them are to blame.
-    fn put_in_force_one_by_one(&mut self, sentinel: &Sentinel, chosen: &BTreeMap<String, Arc<Good>>) -> bool {
-        let mut in_force: BTreeMap<String, Arc<Good>> = self
-            .parts
-            .iter()
-            .filter(|(key, _)| chosen.contains_key(*key))
-            .filter_map(|(key, part)| Some((key.clone(), Arc::clone(part.in_force.as_ref()?))))
-            .collect();
+    /// Where the rules of all keys together are refused, puts in force what is good beside what is in force already.
+    fn put_in_force_in_part(&mut self, sentinel: &Sentinel, chosen: BTreeMap<String, Arc<Good>>) -> bool {
+        let (mut in_force, mut news) = (BTreeMap::new(), Vec::new());
         for (key, good) in chosen {
-            let before = in_force.insert(key.clone(), Arc::clone(good));
-            if is_same(before.as_ref(), Some(good)) {
-                continue;
+            let before = self.parts.get(&key).and_then(|part| part.in_force.clone());
+            if !is_same(before.as_ref(), Some(&good)) {
+                news.push((key.clone(), good));
             }
-            if let Err(error) = self.replace(sentinel, &in_force) {
-                match before {
-                    Some(before) => in_force.insert(key.clone(), before),
-                    None => in_force.remove(key),
-                };
-                if let Some(part) = self.parts.get_mut(key) {
-                    part.refused = Some(Arc::new(SourceError::Rules { key: key.clone(), error }));
-                }
-            }
+            in_force.extend(before.map(|before| (key, before)));
         }
+        self.add(sentinel, &mut in_force, &news);
         let changed = self.parts.iter().any(|(key, part)| !is_same(part.in_force.as_ref(), in_force.get(key)));
         // Also when nothing is left of what changed: the last attempt may have been one that was refused.
         if changed && self.replace(sentinel, &in_force).is_ok() {
             self.keep(in_force);
         }
         changed
+    }
+
+    /// Puts these in force beside others, all at once if they are taken, else half by half, so that few attempts find the
+    /// few of many that are to blame.
+    fn add(&mut self, sentinel: &Sentinel, others: &mut BTreeMap<String, Arc<Good>>, news: &[(String, Arc<Good>)]) {
+        if news.is_empty() {
+            return;
+        }
+        let mut together = others.clone();
+        together.extend(news.iter().cloned());
+        match (self.replace(sentinel, &together), news) {
+            (Ok(()), _) => *others = together,
+            (Err(error), [(key, _)]) => {
+                if let Some(part) = self.parts.get_mut(key) {
+                    part.refused = Some(Arc::new(SourceError::Rules { key: key.clone(), error }));
+                }
+            }
+            (Err(_), _) => {
+                let (first, second) = news.split_at(news.len() / 2);
+                self.add(sentinel, others, first);
+                self.add(sentinel, others, second);
+            }
+        }
     }
 
     fn replace(
