@@ -2,6 +2,7 @@
 
 mod certificates;
 pub mod http;
+mod logs;
 pub mod observe;
 mod ports;
 mod proxy;
@@ -11,6 +12,7 @@ mod trials;
 
 pub use self::{
     certificates::{Certificates, Identity, Pem, Tls},
+    logs::Logs,
     proxy::Proxy,
     trials::{Trial, run, trial},
 };

@@ -28,7 +28,7 @@ use crate::{
 /// What the suite has to know of a datasource and its server.
 pub trait Subject: Sized + Send + Sync + 'static {
     /// The source.
-    type Source: Source;
+    type Source: Source + fmt::Debug;
 
     /// The largest payload that is tried, in bytes.
     const LARGE: usize = 1_000_000;
@@ -41,6 +41,12 @@ pub trait Subject: Sized + Send + Sync + 'static {
 
     /// How soon an update is in force.
     const SOON: Duration = SOON;
+
+    /// What the source's libraries log, which shows that they are heard; or the driver, where they log nothing.
+    const HEARD: &'static str = "sentinel_datasource::driver";
+
+    /// What a log would call the secrets that the server itself gives to whom it lets in.
+    const GIVEN: &'static [&'static str] = &[];
 
     /// Starts the server with access control on. The key holds nothing yet.
     ///
@@ -58,7 +64,7 @@ pub trait Subject: Sized + Send + Sync + 'static {
     /// The same with wrong credentials.
     fn stranger(&self, address: SocketAddr) -> Self::Source;
 
-    /// What must appear in no error and no `Debug` output.
+    /// What must appear in no error, no `Debug` output and no log.
     fn secrets(&self) -> Vec<String>;
 
     /// Changes the credentials, on the server and for the source: whether that was done.
@@ -100,7 +106,7 @@ pub fn trials<S: Subject>() -> Vec<Trial> {
         faults::a_network_that_stalls_is_noticed_and_made_up_for::<S>,
         faults::a_start_from_a_snapshot_needs_no_server::<S>,
         faults::wrong_credentials_are_denied_at_once_and_shown_to_nobody::<S>,
-        faults::credentials_that_change_are_taken_up::<S>,
+        faults::credentials_that_change_are_taken_up_and_in_no_log::<S>,
         life::a_watch_ends_while_it_connects::<S>,
         life::a_watch_that_ended_leaves_no_task_behind::<S>,
         life::a_watch_that_reconnects_again_and_again_leaves_no_task_behind::<S>,

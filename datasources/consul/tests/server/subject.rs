@@ -10,6 +10,8 @@ use sentinel_testing::{
 
 use crate::KEY;
 
+const ROTATED: &str = "b7c2d0e4-1f3a-4c5b-8d6e-7f8091a2b3c4";
+
 /// Consul with tokens.
 pub(crate) struct Subject {
     server: Consul,
@@ -25,6 +27,8 @@ impl Subject {
 
 impl suite::Subject for Subject {
     type Source = ConsulSource;
+
+    const HEARD: &'static str = "starting new connection";
 
     async fn start() -> Result<Self, Unavailable> {
         let server = Consul::start(ConsulOptions { auth: true, ..ConsulOptions::default() }).await?;
@@ -45,13 +49,12 @@ impl suite::Subject for Subject {
     }
 
     fn secrets(&self) -> Vec<String> {
-        vec![self.token.lock().clone(), Account::STRANGER.secret.to_owned()]
+        [Account::READER.secret, ROTATED, Account::STRANGER.secret].map(str::to_owned).to_vec()
     }
 
     async fn rotate(&mut self) -> bool {
-        let token = "b7c2d0e4-1f3a-4c5b-8d6e-7f8091a2b3c4";
-        self.server.change_secret(Account::READER, token).await.unwrap();
-        token.clone_into(&mut self.token.lock());
+        self.server.change_secret(Account::READER, ROTATED).await.unwrap();
+        ROTATED.clone_into(&mut self.token.lock());
         true
     }
 

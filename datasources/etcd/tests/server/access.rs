@@ -1,19 +1,17 @@
 use std::{
-    fs, io,
+    fs,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
 use sentinel_core::Sentinel;
-use sentinel_etcd::{Datasource, EtcdSource, Pem, Secret, SourceError, Tls};
+use sentinel_etcd::{Datasource, EtcdSource, Pem, SourceError, Tls};
 use sentinel_testing::{
     Tls as Encrypted,
     observe::{RECOVERY, document, error, refusal, start, thresholds, until_healthy, until_in_force, until_told},
     servers::{Account, Etcd, EtcdOptions, EtcdVersion, Server as _, Unavailable},
 };
-use tokio::{runtime, task, time::sleep};
-use tracing_subscriber::{filter::LevelFilter, fmt::MakeWriter};
 
 use crate::support::{KEY, told, trusting};
 
@@ -131,59 +129,5 @@ pub(crate) async fn certificates_that_were_renewed_are_taken_up() -> Result<(), 
     fs::write(&certificate, &certificates.client.certificate.text).unwrap();
     fs::write(&key, &certificates.client.key.text).unwrap();
     until_in_force(RECOVERY, [1], &sentinel, &watch).await;
-    Ok(())
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-pub(crate) async fn nothing_that_is_logged_holds_a_secret() -> Result<(), Unavailable> {
-    let etcd = Etcd::start(EtcdOptions { auth: true, ..EtcdOptions::default() }).await?;
-    etcd.put(KEY, document(1).as_bytes()).await.unwrap();
-    let source = |password: Secret| EtcdSource::new([etcd.endpoint()]).key(KEY).credentials("reader", password);
-    let (good, wrong) = (source(Account::READER.secret.into()), source("not the password".into()));
-    let shown = format!("{good:?} {wrong:?}");
-    let log = Log::default();
-    // One thread does everything, and hears all that is logged, by the client's libraries too.
-    let written = log.clone();
-    let everything = task::spawn_blocking(move || {
-        let subscriber = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(written);
-        let _guard = tracing::subscriber::set_default(subscriber.finish());
-        runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-            let sentinel = Sentinel::default();
-            let watch = Datasource::new(good).start(&sentinel).await.unwrap();
-            let refused = Datasource::new(wrong).start(&sentinel).await.unwrap_err();
-            sleep(Duration::from_millis(100)).await;
-            format!("{watch:?} {refused} {refused:?}")
-        })
-    });
-    let said = everything.await.unwrap();
-    let log = String::from_utf8_lossy(&log.0.lock()).into_owned();
-    assert!(log.contains("h2::") && log.contains("the rules of the source are in force"), "{log}");
-    for secret in [Account::READER.secret, "not the password"] {
-        for text in [&log, &said, &shown] {
-            assert!(!text.contains(secret), "{text}");
-        }
-    }
-    assert!(!log.split_whitespace().any(|word| word.contains("token=") || word.contains("\"token\"")), "{log}");
     Ok(())
 }

@@ -23,7 +23,6 @@ fn own() -> Vec<Trial> {
         access::a_server_is_trusted_by_its_certificate_alone,
         access::a_server_that_asks_for_a_certificate_lets_in_only_those_it_trusts,
         access::certificates_that_were_renewed_are_taken_up,
-        access::nothing_that_is_logged_holds_a_secret,
         keys::several_keys_and_those_below_a_prefix_are_in_force_together,
         keys::a_key_that_is_too_large_is_not_read_and_holds_up_no_other,
         keys::keys_are_read_in_one_state_and_only_when_they_have_changed,

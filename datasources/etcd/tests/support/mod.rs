@@ -29,6 +29,9 @@ impl<const NEWER: bool> OnEtcd<NEWER> {
 impl<const NEWER: bool> Subject for OnEtcd<NEWER> {
     type Source = EtcdSource;
 
+    const HEARD: &'static str = "h2::";
+    const GIVEN: &'static [&'static str] = &["token=", "\"token\""];
+
     async fn start() -> Result<Self, Unavailable> {
         let options = if NEWER {
             EtcdOptions { version: EtcdVersion::V3_5, tls: Encrypted::Server, auth: true }

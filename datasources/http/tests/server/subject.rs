@@ -13,6 +13,10 @@ use sentinel_testing::{Proxy, http::HttpServer, servers::Unavailable, suite};
 
 use crate::INTERVAL;
 
+const FIRST: &str = "token-of-the-first-day";
+const SECOND: &str = "token-of-the-second-day";
+const STRANGER: &str = "token-of-a-stranger";
+
 /// A server with a document for which a token is needed.
 pub(crate) struct Subject {
     server: HttpServer,
@@ -37,11 +41,12 @@ impl Subject {
 impl suite::Subject for Subject {
     type Source = HttpSource;
 
+    const HEARD: &'static str = "starting new connection";
+
     async fn start() -> Result<Self, Unavailable> {
         let server = HttpServer::start().await;
-        let token = "token-of-the-first-day".to_owned();
-        server.require_bearer(&token);
-        Ok(Self { server, token: Arc::new(Mutex::new(token)), is_up: AtomicBool::new(true) })
+        server.require_bearer(FIRST);
+        Ok(Self { server, token: Arc::new(Mutex::new(FIRST.to_owned())), is_up: AtomicBool::new(true) })
     }
 
     async fn proxies(&self) -> Vec<Proxy> {
@@ -54,17 +59,16 @@ impl suite::Subject for Subject {
     }
 
     fn stranger(&self, address: SocketAddr) -> HttpSource {
-        Self::with(address, "token-of-a-stranger".into())
+        Self::with(address, STRANGER.into())
     }
 
     fn secrets(&self) -> Vec<String> {
-        vec![self.token.lock().clone(), "token-of-a-stranger".to_owned()]
+        [FIRST, SECOND, STRANGER].map(str::to_owned).to_vec()
     }
 
     async fn rotate(&mut self) -> bool {
-        let token = "token-of-the-second-day";
-        self.server.require_bearer(token);
-        token.clone_into(&mut self.token.lock());
+        self.server.require_bearer(SECOND);
+        SECOND.clone_into(&mut self.token.lock());
         true
     }
 

@@ -10,12 +10,12 @@ use sentinel_kubernetes::{
     manifests::{self, READER},
     resources::{GROUP, VERSION},
 };
-use sentinel_testing::servers::{Account, Kubernetes, KubernetesOptions, Server as _, Unavailable};
+use sentinel_testing::{
+    observe::{self, PATIENCE, within},
+    servers::{Account, Kubernetes, KubernetesOptions, Server as _, Unavailable},
+};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
-
-/// How long is waited for what has no limit of its own.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The name of the service account.
 const SERVICE: &str = "orders";
@@ -243,11 +243,11 @@ impl Followed {
     }
 
     pub(crate) fn error(&self) -> String {
-        self.status().last_error.map(|(_, error)| error.to_string()).unwrap_or_default()
+        observe::error(&self.watch)
     }
 
     pub(crate) async fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
-        until_told(what, async || is_so(self), || format!("{:#?}", self.status())).await;
+        within(PATIENCE, what, &self.watch, || is_so(self)).await;
     }
 
     pub(crate) async fn until_flow(&self, expected: &[(&str, u64)]) {
@@ -259,13 +259,9 @@ impl Followed {
 
 /// Waits until something is so.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
-    until_told(what, is_so, String::new).await;
-}
-
-async fn until_told<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F, told: impl Fn() -> String) {
     let begin = Instant::now();
     while !is_so().await {
-        assert!(begin.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}\n{}", told());
+        assert!(begin.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
         sleep(Duration::from_millis(10)).await;
     }
 }

@@ -3,7 +3,6 @@
 mod cluster;
 #[path = "../conditions/mod.rs"]
 mod conditions;
-mod logs;
 mod objects;
 mod rights;
 mod schema;
@@ -12,7 +11,7 @@ mod subject;
 
 use std::process::ExitCode;
 
-use sentinel_testing::{Trial, run, suite, trial};
+use sentinel_testing::{Trial, run, suite, trials};
 
 fn main() -> ExitCode {
     let suite = suite::trials::<subject::Orders>();
@@ -20,11 +19,6 @@ fn main() -> ExitCode {
 }
 
 fn own() -> Vec<Trial> {
-    macro_rules! trials {
-        ($($module:ident::$trial:ident),+ $(,)?) => {
-            vec![$(trial(stringify!($trial), $module::$trial),)+]
-        };
-    }
     trials![
         objects::objects_are_selected_by_namespace_name_label_and_kind,
         objects::of_two_objects_with_a_rule_of_the_same_name_the_later_one_is_told_so,
@@ -37,8 +31,7 @@ fn own() -> Vec<Trial> {
         rights::a_token_that_expires_is_denied_until_its_file_has_another,
         rights::a_server_whose_certificate_nobody_trusts_gets_no_token,
         rights::a_client_certificate_is_as_good_as_a_token_and_is_read_anew,
-        rights::a_kubeconfig_is_enough,
-        logs::tokens_are_in_no_log_however_much_is_logged,
+        rights::a_kubeconfig_is_enough_and_its_secrets_are_in_no_log,
         schema::the_published_examples_apply_unchanged_and_are_in_force,
         schema::wrong_rules_are_refused_with_the_field_and_what_it_may_be,
         schema::rules_whose_fields_disagree_are_refused_by_the_server_or_else_by_the_service,

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use sentinel_core::{FlowRule, Rules, Sentinel};
+use sentinel_core::{Rules, Sentinel};
 use sentinel_datasource::{Condition, Datasource, Pem, Publish as _, PublishError, State, Tls};
 use sentinel_kubernetes::{Access, Kind, KubernetesSource, manifests::PUBLISHER};
 use sentinel_testing::{
     Proxy,
+    observe::rules,
     servers::{Account, Server as _, Unavailable},
 };
 use serde_json::json;
@@ -162,7 +163,6 @@ pub(crate) async fn rules_that_are_published_are_in_force_and_nobody_overwrites_
     let mut publisher = KubernetesSource::new(cluster.access(Account::WRITER)).namespace("default").named("orders");
     let followed = Followed::new(cluster.source("default")).await;
     let key = "FlowRules/default/orders";
-    let rules = |threshold| Rules::new().flow([FlowRule::new("orders", threshold)]);
 
     assert_eq!(publisher.revision(key).await.unwrap(), None);
     let early = publisher.publish(key, &rules(1.0), Condition::Revision("1/u".to_owned())).await;

@@ -2,24 +2,21 @@
 
 use std::{fs, time::Duration};
 
-use sentinel_core::{FlowRule, Rules, Sentinel};
+use sentinel_core::Sentinel;
 use sentinel_datasource::{
-    Condition, Connection as _, Datasource, Pem, Publish as _, PublishError, Secret, Source as _, SourceError,
-    StartError, State, Tls,
+    Condition, Connection as _, Datasource, Pem, Publish as _, PublishError, Secret, Source as _, SourceError, State,
+    Tls,
 };
 use sentinel_kubernetes::{Access, Kind, KubernetesSource, manifests::PUBLISHER, resources::GROUP};
 use sentinel_testing::{
-    Identity,
+    Identity, Logs,
+    observe::{datasource, refusal, rules, thresholds},
     servers::{Account, Unavailable},
 };
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::cluster::{Cluster, Followed, flow};
-
-async fn refused(source: KubernetesSource) -> StartError {
-    Datasource::new(source).start_within(Duration::from_secs(2)).start(&Sentinel::default()).await.unwrap_err()
-}
 
 pub(crate) async fn the_printed_roles_are_enough_and_no_more() -> Result<(), Unavailable> {
     let cluster = Cluster::start().await?;
@@ -30,10 +27,9 @@ pub(crate) async fn the_printed_roles_are_enough_and_no_more() -> Result<(), Una
     assert_eq!(followed.status().remark, None);
 
     let key = "FlowRules/default/orders";
-    let rules = Rules::new().flow([FlowRule::new("orders", 2.0)]);
     let mut reader = cluster.source("default");
     for condition in [Condition::Always, Condition::Absent, Condition::Revision("1/u".to_owned())] {
-        let written = reader.publish(key, &rules, condition.clone()).await;
+        let written = reader.publish(key, &rules(2.0), condition.clone()).await;
         let is_denied = matches!(written, Err(PublishError::Source(SourceError::Denied { .. })));
         assert!(is_denied, "a reader writes under {condition:?}: {written:?}");
     }
@@ -41,13 +37,13 @@ pub(crate) async fn the_printed_roles_are_enough_and_no_more() -> Result<(), Una
     let writer = json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": Account::WRITER.name});
     cluster.bind(PUBLISHER, writer).await;
     let writer = || KubernetesSource::new(cluster.access(Account::WRITER)).namespace("default");
-    writer().publish(key, &rules, Condition::Always).await.unwrap();
+    writer().publish(key, &rules(2.0), Condition::Always).await.unwrap();
     followed.until_flow(&[("orders", 2)]).await;
-    assert!(matches!(*refused(writer()).await.error, SourceError::Denied { .. }));
+    assert!(matches!(refusal(writer()).await, SourceError::Denied { .. }));
 
     for nobody in [cluster.access(Account::STRANGER), cluster.trusting(), cluster.trusting().token("nonsense")] {
-        let error = refused(KubernetesSource::new(nobody).namespace("default")).await;
-        assert!(matches!(*error.error, SourceError::Denied { .. }), "{error}");
+        let error = refusal(KubernetesSource::new(nobody).namespace("default")).await;
+        assert!(matches!(error, SourceError::Denied { .. }), "{error}");
     }
     Ok(())
 }
@@ -116,18 +112,18 @@ pub(crate) async fn a_server_whose_certificate_nobody_trusts_gets_no_token() -> 
     let other = Pem::file(&certificates.other_authority.path);
     let source = |tls| KubernetesSource::new(cluster.access(Account::READER).tls(tls)).namespace("default");
     for tls in [Tls::new().authority(other), Tls::new()] {
-        let error = refused(source(tls)).await;
-        assert!(matches!(*error.error, SourceError::Unreachable { .. }), "{error}");
+        let error = refusal(source(tls)).await;
+        assert!(matches!(error, SourceError::Unreachable { .. }), "{error}");
         assert!(error.to_string().contains("invalid peer certificate"), "{error}");
     }
     let trusted = || Tls::new().authority(Pem::file(&certificates.authority.path));
-    let error = refused(source(trusted().domain("elsewhere.example"))).await;
+    let error = refusal(source(trusted().domain("elsewhere.example"))).await;
     assert!(error.to_string().contains("elsewhere.example"), "{error}");
     let named = Followed::new(source(trusted().domain("localhost"))).await;
     assert!(named.status().is_healthy());
 
-    let missing = refused(source(Tls::new().authority(Pem::file("/nowhere/ca.pem")))).await;
-    assert!(matches!(*missing.error, SourceError::Setting { .. }), "{missing}");
+    let missing = refusal(source(Tls::new().authority(Pem::file("/nowhere/ca.pem")))).await;
+    assert!(matches!(missing, SourceError::Setting { .. }), "{missing}");
     Ok(())
 }
 
@@ -149,11 +145,11 @@ pub(crate) async fn a_client_certificate_is_as_good_as_a_token_and_is_read_anew(
     };
     let mut anew = source();
     shown(&certificates.client);
-    let nobody = refused(source()).await;
-    assert!(matches!(*nobody.error, SourceError::Denied { .. }), "its name is none of a user: {nobody}");
+    let nobody = refusal(source()).await;
+    assert!(matches!(nobody, SourceError::Denied { .. }), "its name is none of a user: {nobody}");
     shown(&certificates.other_client);
-    let strange = refused(source()).await;
-    assert!(matches!(*strange.error, SourceError::Denied { .. }), "nobody trusts its authority: {strange}");
+    let strange = refusal(source()).await;
+    assert!(matches!(strange, SourceError::Denied { .. }), "nobody trusts its authority: {strange}");
     shown(&certificates.reader);
     let followed = Followed::new(source()).await;
     assert_eq!(followed.flow().len(), 1);
@@ -167,14 +163,17 @@ pub(crate) async fn a_client_certificate_is_as_good_as_a_token_and_is_read_anew(
     Ok(())
 }
 
-pub(crate) async fn a_kubeconfig_is_enough() -> Result<(), Unavailable> {
+pub(crate) async fn a_kubeconfig_is_enough_and_its_secrets_are_in_no_log() -> Result<(), Unavailable> {
     let cluster = Cluster::start().await?;
     cluster.rules(Kind::FlowRules, "default", "orders", flow("orders", 1)).await;
     let kubeconfig = || Access::kubeconfig(cluster.0.kubeconfig(Account::READER));
-    let followed = Followed::new(KubernetesSource::new(kubeconfig())).await;
-    assert_eq!(followed.flow().len(), 1, "in the namespace `default`, where the context names no other");
-    let error = refused(KubernetesSource::new(kubeconfig().context("elsewhere"))).await;
-    assert!(matches!(*error.error, SourceError::Setting { .. }) && error.to_string().contains("elsewhere"), "{error}");
+    let (logs, sentinel) = (Logs::new(), Sentinel::default());
+    let watch = logs.start(datasource(KubernetesSource::new(kubeconfig())), &sentinel).await.unwrap();
+    assert_eq!(thresholds(&sentinel), [1], "in the namespace `default`, where the context names no other");
+    sleep(Duration::from_secs(1)).await;
+    watch.stop().await;
+    let error = refusal(KubernetesSource::new(kubeconfig().context("elsewhere"))).await;
+    assert!(matches!(error, SourceError::Setting { .. }) && error.to_string().contains("elsewhere"), "{error}");
 
     // A command that prints a token, and one that does not.
     let folder = tempfile::tempdir().unwrap();
@@ -196,10 +195,15 @@ pub(crate) async fn a_kubeconfig_is_enough() -> Result<(), Unavailable> {
         "kind": "ExecCredential",
         "status": {"token": Account::READER.secret},
     });
-    let followed = Followed::new(by_command(format!("echo '{credential}'"))).await;
-    assert_eq!(followed.flow().len(), 1);
-    let error = refused(by_command(format!("echo {}; exit 3", Account::READER.secret))).await;
+    let by_printing = by_command(format!("echo '{credential}'"));
+    let watch = logs.start(datasource(by_printing), &Sentinel::default()).await.unwrap();
+    assert_eq!(watch.status().rules, 1);
+    let failing = by_command(format!("echo {}; exit 3", Account::READER.secret));
+    let failing = datasource(failing).start_within(Duration::from_secs(2));
+    let error = logs.start(failing, &Sentinel::default()).await.unwrap_err();
     assert!(error.to_string().contains("has failed: exit status: 3"), "{error}");
     assert!(!format!("{error:?}").contains(Account::READER.secret), "{error:?}");
+    assert!(logs.text().contains("h2::"), "the client's log is heard");
+    logs.hold_none_of([Account::READER.secret]);
     Ok(())
 }

@@ -44,6 +44,7 @@ impl Subject for Orders {
     type Source = KubernetesSource;
 
     const CUT_OFF: &'static str = "but the rules of one family are a list";
+    const HEARD: &'static str = "h2::";
 
     async fn start() -> Result<Self, Unavailable> {
         let cluster = Cluster::bare().await?;

@@ -38,6 +38,9 @@ impl Nacos {
 impl Subject for Nacos {
     type Source = NacosSource;
 
+    const HEARD: &'static str = "h2::";
+    const GIVEN: &'static [&'static str] = &["accessToken"];
+
     async fn start() -> Result<Self, Unavailable> {
         let server = servers::Nacos::start(NacosOptions { auth: true }).await?;
         let Account { name, secret, .. } = Account::READER;
@@ -84,5 +87,8 @@ impl Subject for Nacos {
 
     async fn restart(&mut self) {
         self.server.restart().await;
+        // Whom it was told of right before it was killed, it may not know any more.
+        let password = self.password.lock().clone();
+        self.server.admit(Account::READER.name, &password, false).await.unwrap();
     }
 }

@@ -9,6 +9,7 @@ use tokio::{
 
 use super::{Stage, Subject, next, report};
 use crate::{
+    Logs,
     observe::{PATIENCE, RECOVERY, datasource, document, error, thresholds, until_in_force, within},
     servers::Unavailable,
 };
@@ -129,25 +130,27 @@ pub(super) async fn a_start_from_a_snapshot_needs_no_server<S: Subject>() -> Res
 pub(super) async fn wrong_credentials_are_denied_at_once_and_shown_to_nobody<S: Subject>() -> Result<(), Unavailable> {
     let stage = Stage::<S>::with(1).await?;
     let source = || datasource(stage.subject.stranger(stage.address()));
+    let logs = Logs::new();
     let begin = Instant::now();
-    let Err(refused) = source().start(&stage.sentinel).await else { panic!("it starts with wrong credentials") };
+    let refused = logs.start(source(), &stage.sentinel).await;
+    let Err(refused) = refused else { panic!("it starts with wrong credentials") };
     assert!(matches!(*refused.error, SourceError::Denied { .. }), "{refused:?}");
     assert!(begin.elapsed() < Duration::from_secs(5), "it took {:?}", begin.elapsed());
     assert!(stage.thresholds().is_empty());
 
     // Who starts all the same hears why there are no rules.
-    let watch = source().optional().start(&stage.sentinel).await.unwrap();
+    let watch = logs.start(source().optional(), &stage.sentinel).await.unwrap();
     within(PATIENCE, "the denial told", &watch, || !error(&watch).is_empty()).await;
-    let told = format!("{refused} {refused:?} {:?} {watch:?}", error(&watch));
-    for secret in stage.subject.secrets() {
-        assert!(!told.contains(&secret), "a secret is told: {told}");
-    }
+    let sources = (stage.datasource(), source());
+    let told = format!("{refused} {refused:?} {:?} {watch:?} {sources:?}", error(&watch));
+    no_secret_is_told(&stage, &told, &logs, &["refuses access"]);
     Ok(())
 }
 
-pub(super) async fn credentials_that_change_are_taken_up<S: Subject>() -> Result<(), Unavailable> {
+pub(super) async fn credentials_that_change_are_taken_up_and_in_no_log<S: Subject>() -> Result<(), Unavailable> {
     let mut stage = Stage::<S>::with(1).await?;
-    let watch = stage.watch().await;
+    let logs = Logs::new();
+    let watch = logs.start(stage.datasource(), &stage.sentinel).await.unwrap();
     assert!(stage.subject.rotate().await, "the server has new credentials");
     // Whatever session there is ends, and the next one needs the new ones.
     stage.cut().await;
@@ -155,5 +158,21 @@ pub(super) async fn credentials_that_change_are_taken_up<S: Subject>() -> Result
     stage.heal().await;
     stage.put(2).await;
     stage.until_healthy(RECOVERY, [2], &watch).await;
+    let told = format!("{watch:?}");
+    watch.stop().await;
+    no_secret_is_told(&stage, &told, &logs, &["the rules of the source are in force", S::HEARD]);
     Ok(())
+}
+
+/// Neither in what was told, nor in what was logged, where these words have to be.
+fn no_secret_is_told<S: Subject>(stage: &Stage<S>, told: &str, logs: &Logs, logged: &[&str]) {
+    for secret in stage.subject.secrets() {
+        assert!(!told.contains(&secret), "a secret is told: {told}");
+    }
+    let text = logs.text();
+    for words in logged {
+        assert!(text.contains(words), "`{words}` is in no log");
+    }
+    logs.hold_none_of(stage.subject.secrets());
+    logs.hold_none_of(S::GIVEN);
 }
