@@ -49,7 +49,7 @@ impl Phase {
             Self::Steady => "steady load",
             Self::Spike => "spike: far more than the limits",
             Self::SlowDependency => "slow dependency: the database takes 400 ms",
-            Self::NewRules => "new rules: the file has changed",
+            Self::NewRules => "new rules, while it runs",
         }
     }
 }
