@@ -1,5 +1,7 @@
 //! What every datasource has to stand: the same trials for all of them, against real servers.
 
+mod credential;
+mod encryption;
 mod faults;
 mod life;
 mod updates;
@@ -18,8 +20,9 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+pub use self::{credential::Credential, encryption::Encrypted};
 use crate::{
-    Proxy, Trial,
+    Proxy, Tls, Trial,
     observe::{RECOVERY, SOON, datasource, document, thresholds, until_healthy, until_in_force},
     servers::Unavailable,
     trials,
@@ -48,12 +51,13 @@ pub trait Subject: Sized + Send + Sync + 'static {
     /// What a log would call the secrets that the server itself gives to whom it lets in.
     const GIVEN: &'static [&'static str] = &[];
 
-    /// Starts the server with access control on. The key holds nothing yet.
+    /// Starts the server with access control on, and encrypted as is asked of those that are [`Encrypted`]. The key
+    /// holds nothing yet.
     ///
     /// # Errors
     ///
     /// When this machine does not have it.
-    fn start() -> impl Future<Output = Result<Self, Unavailable>> + Send;
+    fn start(tls: Tls) -> impl Future<Output = Result<Self, Unavailable>> + Send;
 
     /// What lies between source and server. The source is pointed at the first one.
     fn proxies(&self) -> impl Future<Output = Vec<Proxy>> + Send;
@@ -113,6 +117,14 @@ pub fn trials<S: Subject>() -> Vec<Trial> {
     ]
 }
 
+/// The trials of a datasource that encrypts.
+pub fn encryption<S: Encrypted>() -> Vec<Trial> {
+    trials![
+        encryption::connections_are_encrypted_and_the_server_has_to_show_who_it_is::<S>,
+        encryption::certificates_of_clients_are_read_for_each_connection::<S>,
+    ]
+}
+
 /// A server, a line to it, and an instance.
 struct Stage<S> {
     subject: S,
@@ -123,15 +135,15 @@ struct Stage<S> {
 impl<S: Subject> Stage<S> {
     /// A server whose key holds the rules with this threshold.
     async fn with(threshold: u64) -> Result<Self, Unavailable> {
-        let stage = Self::empty().await?;
-        stage.put(threshold).await;
-        Ok(stage)
+        Self::encrypted(Tls::None, threshold).await
     }
 
-    async fn empty() -> Result<Self, Unavailable> {
-        let subject = S::start().await?;
+    async fn encrypted(tls: Tls, threshold: u64) -> Result<Self, Unavailable> {
+        let subject = S::start(tls).await?;
         let proxies = subject.proxies().await;
-        Ok(Self { subject, proxies, sentinel: Sentinel::default() })
+        let stage = Self { subject, proxies, sentinel: Sentinel::default() };
+        stage.put(threshold).await;
+        Ok(stage)
     }
 
     fn address(&self) -> SocketAddr {

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use sentinel_consul::{ConsulSource, Pem, SourceError, Tls};
+use sentinel_consul::{ConsulSource, SourceError};
 use sentinel_core::Sentinel;
 use sentinel_testing::{
-    Tls as Encryption,
-    observe::{document, refusal, start, thresholds, until_in_force, until_told},
-    servers::{Account, Consul, ConsulOptions, Server as _, Unavailable},
+    observe::{refusal, start, thresholds, until_told},
+    servers::{Account, Unavailable},
 };
 
 use crate::{KEY, LIMIT, server, source};
@@ -43,35 +42,5 @@ pub(super) async fn a_token_that_is_taken_away_is_noticed() -> Result<(), Unavai
     assert_eq!(thresholds(&sentinel), [1], "the last good rules stay in force");
     let told = format!("{watch:?}");
     assert!(!told.contains(Account::READER.secret), "{told}");
-    Ok(())
-}
-
-pub(super) async fn both_sides_show_certificates() -> Result<(), Unavailable> {
-    let server = Consul::start(ConsulOptions { tls: Encryption::Mutual, auth: true }).await?;
-    server.put(KEY, document(1).as_bytes()).await.unwrap();
-    let certificates = server.certificates();
-    let (client, other) = (&certificates.client, &certificates.other_client);
-    let trusting = || Tls::new().authority(Pem::file(&certificates.authority.path));
-    let right = || trusting().identity(Pem::file(&client.certificate.path), Pem::file(&client.key.path));
-    let sentinel = Sentinel::default();
-    for tls in [right(), right().domain("localhost")] {
-        let watch = start(source(&server).tls(tls), &sentinel).await;
-        server.put(KEY, document(2).as_bytes()).await.unwrap();
-        until_in_force(LIMIT, [2], &sentinel, &watch).await;
-        server.put(KEY, document(1).as_bytes()).await.unwrap();
-        until_in_force(LIMIT, [1], &sentinel, &watch).await;
-    }
-
-    let stranger = trusting().identity(Pem::file(&other.certificate.path), Pem::file(&other.key.path));
-    for tls in [stranger, trusting()] {
-        let refused = refusal(source(&server).tls(tls)).await;
-        assert!(matches!(refused, SourceError::Denied { .. }), "{refused:?}");
-    }
-    let distrusting = right().authority(Pem::file(&certificates.other_authority.path));
-    for tls in [distrusting, right().domain("server.dc1.consul")] {
-        let refused = refusal(source(&server).tls(tls)).await;
-        assert!(matches!(refused, SourceError::Unreachable { .. }), "{refused:?}");
-        assert!(refused.to_string().contains("certificate"), "{refused}");
-    }
     Ok(())
 }

@@ -15,6 +15,8 @@ use sentinel_testing::{
     suite, trials,
 };
 
+use self::subject::Subject;
+
 fn main() -> ExitCode {
     let own = trials![
         watching::several_keys_are_in_force_together,
@@ -25,13 +27,12 @@ fn main() -> ExitCode {
         watching::keys_of_all_kinds_are_read,
         watching::what_is_no_consul_is_not_taken_for_one,
         access::only_a_token_that_may_read_the_key_is_let_in,
-        access::both_sides_show_certificates,
         access::a_token_that_is_taken_away_is_noticed,
         publishing::what_is_published_is_in_force,
         publishing::who_writes_over_what_he_has_not_seen_is_told,
         publishing::what_cannot_be_written_is_an_error,
     ];
-    run(suite::trials::<subject::Subject>().into_iter().chain(own))
+    run(suite::trials::<Subject>().into_iter().chain(suite::encryption::<Subject>()).chain(own))
 }
 
 const KEY: &str = "sentinel/rules";

@@ -1,11 +1,10 @@
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-use parking_lot::Mutex;
-use sentinel_consul::{ConsulSource, Secret};
+use sentinel_consul::{ConsulSource, Secret, Tls};
 use sentinel_testing::{
-    Proxy,
+    Certificates, Proxy, Tls as Encryption,
     servers::{Account, Consul, ConsulOptions, Server as _, Unavailable},
-    suite,
+    suite::{self, Credential},
 };
 
 use crate::KEY;
@@ -15,14 +14,12 @@ const ROTATED: &str = "b7c2d0e4-1f3a-4c5b-8d6e-7f8091a2b3c4";
 /// Consul with tokens.
 pub(crate) struct Subject {
     server: Consul,
-    token: Arc<Mutex<String>>,
+    token: Credential,
 }
 
-impl Subject {
-    fn with(address: SocketAddr, token: Secret) -> ConsulSource {
-        // So long, Consul keeps a query that nobody waits for any more, and the proxy its connection.
-        ConsulSource::new(format!("http://{address}"), KEY).token(token).wait(Duration::from_secs(2))
-    }
+fn source(scheme: &str, address: SocketAddr, token: Secret) -> ConsulSource {
+    // So long, Consul keeps a query that nobody waits for any more, and the proxy its connection.
+    ConsulSource::new(format!("{scheme}://{address}"), KEY).token(token).wait(Duration::from_secs(2))
 }
 
 impl suite::Subject for Subject {
@@ -30,9 +27,9 @@ impl suite::Subject for Subject {
 
     const HEARD: &'static str = "starting new connection";
 
-    async fn start() -> Result<Self, Unavailable> {
-        let server = Consul::start(ConsulOptions { auth: true, ..ConsulOptions::default() }).await?;
-        Ok(Self { server, token: Arc::new(Mutex::new(Account::READER.secret.to_owned())) })
+    async fn start(tls: Encryption) -> Result<Self, Unavailable> {
+        let server = Consul::start(ConsulOptions { tls, auth: true }).await?;
+        Ok(Self { server, token: Credential::new(Account::READER.secret) })
     }
 
     async fn proxies(&self) -> Vec<Proxy> {
@@ -40,12 +37,11 @@ impl suite::Subject for Subject {
     }
 
     fn source(&self, address: SocketAddr) -> ConsulSource {
-        let token = Arc::clone(&self.token);
-        Self::with(address, Secret::told(move || Some(token.lock().clone().into())))
+        source("http", address, self.token.secret())
     }
 
     fn stranger(&self, address: SocketAddr) -> ConsulSource {
-        Self::with(address, Account::STRANGER.secret.into())
+        source("http", address, Account::STRANGER.secret.into())
     }
 
     fn secrets(&self) -> Vec<String> {
@@ -54,7 +50,7 @@ impl suite::Subject for Subject {
 
     async fn rotate(&mut self) -> bool {
         self.server.change_secret(Account::READER, ROTATED).await.unwrap();
-        ROTATED.clone_into(&mut self.token.lock());
+        self.token.change(ROTATED);
         true
     }
 
@@ -72,5 +68,17 @@ impl suite::Subject for Subject {
 
     async fn restart(&mut self) {
         self.server.restart().await;
+    }
+}
+
+impl suite::Encrypted for Subject {
+    const IN_THE_CLEAR: &'static str = "400 Bad Request";
+
+    fn certificates(&self) -> &Certificates {
+        self.server.certificates()
+    }
+
+    fn encrypted(&self, address: SocketAddr, tls: Tls) -> ConsulSource {
+        source("https", address, self.token.secret()).tls(tls)
     }
 }

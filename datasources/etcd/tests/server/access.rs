@@ -1,19 +1,18 @@
 use std::{
     fs,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use parking_lot::Mutex;
 use sentinel_core::Sentinel;
 use sentinel_etcd::{Datasource, EtcdSource, Pem, SourceError, Tls};
 use sentinel_testing::{
     Tls as Encrypted,
     observe::{RECOVERY, document, error, refusal, start, thresholds, until_healthy, until_in_force, until_told},
     servers::{Account, Etcd, EtcdOptions, EtcdVersion, Server as _, Unavailable},
+    suite::Credential,
 };
 
-use crate::support::{KEY, told, trusting};
+use crate::support::KEY;
 
 pub(crate) async fn only_those_who_may_read_the_keys_are_let_in() -> Result<(), Unavailable> {
     for version in [EtcdVersion::Installed, EtcdVersion::V3_5] {
@@ -49,14 +48,14 @@ pub(crate) async fn only_those_who_may_read_the_keys_are_let_in() -> Result<(), 
 pub(crate) async fn a_password_that_was_changed_under_a_connection_leads_to_a_new_one() -> Result<(), Unavailable> {
     let etcd = Etcd::start(EtcdOptions { auth: true, ..EtcdOptions::default() }).await?;
     etcd.put(KEY, document(1).as_bytes()).await.unwrap();
-    let password = Arc::new(Mutex::new(Account::READER.secret.to_owned()));
-    let source = EtcdSource::new([etcd.endpoint()]).key(KEY).credentials(Account::READER.name, told(&password));
+    let password = Credential::new(Account::READER.secret);
+    let source = EtcdSource::new([etcd.endpoint()]).key(KEY).credentials(Account::READER.name, password.secret());
     let sentinel = Sentinel::default();
     let watch = start(source, &sentinel).await;
 
     // The token is void from now on, and nobody says so until it is used.
     etcd.change_secret(Account::READER, "the next password").await.unwrap();
-    *password.lock() = "the next password".to_owned();
+    password.change("the next password");
     etcd.put(KEY, document(2).as_bytes()).await.unwrap();
     until_healthy(RECOVERY, [2], &sentinel, &watch).await;
     assert_eq!(watch.status().connections, 2);
@@ -66,46 +65,6 @@ pub(crate) async fn a_password_that_was_changed_under_a_connection_leads_to_a_ne
     etcd.put(KEY, document(3).as_bytes()).await.unwrap();
     until_told(RECOVERY, "authentication failed", &watch).await;
     assert_eq!(thresholds(&sentinel), [2], "the last good rules stay in force");
-    Ok(())
-}
-
-pub(crate) async fn a_server_is_trusted_by_its_certificate_alone() -> Result<(), Unavailable> {
-    let etcd = Etcd::start(EtcdOptions { tls: Encrypted::Server, ..EtcdOptions::default() }).await?;
-    etcd.put(KEY, document(1).as_bytes()).await.unwrap();
-    let source = |tls| EtcdSource::new([etcd.address().to_string()]).key(KEY).tls(tls);
-    let other = Tls::new().authority(Pem::file(&etcd.certificates().other_authority.path));
-    for distrusting in [Tls::new(), other, trusting(etcd.certificates()).domain("etcd.example")] {
-        let error = refusal(source(distrusting)).await;
-        assert!(matches!(error, SourceError::Unreachable { .. }), "{error:?}");
-        assert!(error.to_string().contains("invalid peer certificate"), "{error}");
-    }
-    for trusted in [trusting(etcd.certificates()), trusting(etcd.certificates()).domain("localhost")] {
-        let sentinel = Sentinel::default();
-        let _watch = start(source(trusted), &sentinel).await;
-        assert_eq!(thresholds(&sentinel), [1]);
-    }
-    // Nothing is sent to it in the open.
-    let plain = EtcdSource::new([etcd.address().to_string()]).key(KEY);
-    assert!(matches!(refusal(plain).await, SourceError::Unreachable { .. }));
-    Ok(())
-}
-
-pub(crate) async fn a_server_that_asks_for_a_certificate_lets_in_only_those_it_trusts() -> Result<(), Unavailable> {
-    let etcd = Etcd::start(EtcdOptions { tls: Encrypted::Mutual, ..EtcdOptions::default() }).await?;
-    etcd.put(KEY, document(1).as_bytes()).await.unwrap();
-    let certificates = etcd.certificates();
-    let source = |tls| EtcdSource::new([etcd.endpoint()]).key(KEY).tls(tls);
-    let showing = |identity: &sentinel_testing::Identity| {
-        let [certificate, key] = [&identity.certificate, &identity.key].map(|pem| Pem::file(&pem.path));
-        trusting(certificates).identity(certificate, key)
-    };
-    for unknown in [trusting(certificates), showing(&certificates.other_client)] {
-        let error = refusal(source(unknown)).await;
-        assert!(matches!(error, SourceError::Denied { .. }), "{error:?}");
-    }
-    let sentinel = Sentinel::default();
-    let _watch = start(source(showing(&certificates.client)), &sentinel).await;
-    assert_eq!(thresholds(&sentinel), [1]);
     Ok(())
 }
 

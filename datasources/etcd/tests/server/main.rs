@@ -11,8 +11,11 @@ use std::process::ExitCode;
 
 use sentinel_testing::{Trial, suite, trials};
 
+type OnEtcd = support::OnEtcd<false>;
+
 fn main() -> ExitCode {
-    sentinel_testing::run(suite::trials::<support::OnEtcd<false>>().into_iter().chain(own()))
+    let common = suite::trials::<OnEtcd>().into_iter().chain(suite::encryption::<OnEtcd>());
+    sentinel_testing::run(common.chain(own()))
 }
 
 /// Those of etcd alone.
@@ -20,8 +23,6 @@ fn own() -> Vec<Trial> {
     trials![
         access::only_those_who_may_read_the_keys_are_let_in,
         access::a_password_that_was_changed_under_a_connection_leads_to_a_new_one,
-        access::a_server_is_trusted_by_its_certificate_alone,
-        access::a_server_that_asks_for_a_certificate_lets_in_only_those_it_trusts,
         access::certificates_that_were_renewed_are_taken_up,
         keys::several_keys_and_those_below_a_prefix_are_in_force_together,
         keys::a_key_that_is_too_large_is_not_read_and_holds_up_no_other,

@@ -1,22 +1,24 @@
 //! etcd for the suite, and what the trials have in common.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
-use parking_lot::Mutex;
 use sentinel_etcd::{EtcdSource, Pem, Secret, Tls};
 use sentinel_testing::{
-    Certificates, Proxy, Tls as Encrypted,
+    Certificates, Proxy, Tls as Encryption,
     servers::{Account, Etcd, EtcdOptions, EtcdVersion, Server as _, Unavailable},
-    suite::Subject,
+    suite::{Credential, Encrypted, Subject},
 };
 
 /// What the accounts of the server may read.
 pub(crate) const KEY: &str = "sentinel/orders/rules";
 
+const WRONG: &str = "not the password";
+const ROTATED: &str = "the next password";
+
 /// The etcd of this machine, or a newer one over TLS; both with accounts.
 pub(crate) struct OnEtcd<const NEWER: bool> {
     etcd: Etcd,
-    password: Arc<Mutex<String>>,
+    password: Credential,
 }
 
 impl<const NEWER: bool> OnEtcd<NEWER> {
@@ -32,14 +34,11 @@ impl<const NEWER: bool> Subject for OnEtcd<NEWER> {
     const HEARD: &'static str = "h2::";
     const GIVEN: &'static [&'static str] = &["token=", "\"token\""];
 
-    async fn start() -> Result<Self, Unavailable> {
-        let options = if NEWER {
-            EtcdOptions { version: EtcdVersion::V3_5, tls: Encrypted::Server, auth: true }
-        } else {
-            EtcdOptions { auth: true, ..EtcdOptions::default() }
-        };
-        let password = Arc::new(Mutex::new(Account::READER.secret.to_owned()));
-        Ok(Self { etcd: Etcd::start(options).await?, password })
+    async fn start(tls: Encryption) -> Result<Self, Unavailable> {
+        let version = if NEWER { EtcdVersion::V3_5 } else { EtcdVersion::Installed };
+        let tls = if NEWER && tls == Encryption::None { Encryption::Server } else { tls };
+        let etcd = Etcd::start(EtcdOptions { version, tls, auth: true }).await?;
+        Ok(Self { etcd, password: Credential::new(Account::READER.secret) })
     }
 
     async fn proxies(&self) -> Vec<Proxy> {
@@ -47,21 +46,20 @@ impl<const NEWER: bool> Subject for OnEtcd<NEWER> {
     }
 
     fn source(&self, address: SocketAddr) -> EtcdSource {
-        self.of(address, told(&self.password))
+        self.of(address, self.password.secret())
     }
 
     fn stranger(&self, address: SocketAddr) -> EtcdSource {
-        self.of(address, "not the password".into())
+        self.of(address, WRONG.into())
     }
 
     fn secrets(&self) -> Vec<String> {
-        vec![self.password.lock().clone(), Account::READER.secret.to_owned(), "not the password".to_owned()]
+        [Account::READER.secret, WRONG, ROTATED].map(str::to_owned).to_vec()
     }
 
     async fn rotate(&mut self) -> bool {
-        let password = "the next password";
-        self.etcd.change_secret(Account::READER, password).await.unwrap();
-        *self.password.lock() = password.to_owned();
+        self.etcd.change_secret(Account::READER, ROTATED).await.unwrap();
+        self.password.change(ROTATED);
         true
     }
 
@@ -82,10 +80,14 @@ impl<const NEWER: bool> Subject for OnEtcd<NEWER> {
     }
 }
 
-/// A secret that is asked for at each connection.
-pub(crate) fn told(password: &Arc<Mutex<String>>) -> Secret {
-    let password = Arc::clone(password);
-    Secret::told(move || Some(password.lock().as_str().into()))
+impl<const NEWER: bool> Encrypted for OnEtcd<NEWER> {
+    fn certificates(&self) -> &Certificates {
+        self.etcd.certificates()
+    }
+
+    fn encrypted(&self, address: SocketAddr, tls: Tls) -> EtcdSource {
+        self.source(address).tls(tls)
+    }
 }
 
 /// TLS that trusts the server.

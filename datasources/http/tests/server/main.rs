@@ -10,6 +10,8 @@ use std::{process::ExitCode, time::Duration};
 use sentinel_http::HttpSource;
 use sentinel_testing::{http::HttpServer, observe::document, run, suite, trials};
 
+use self::subject::Subject;
+
 fn main() -> ExitCode {
     let own = trials![
         faults::what_is_the_same_is_not_sent_again,
@@ -25,8 +27,8 @@ fn main() -> ExitCode {
         access::a_secret_in_a_file_that_changes_is_taken_up,
         access::redirects_are_followed_on_the_same_server,
         access::credentials_never_go_to_another_server,
-        access::only_a_server_that_is_trusted_is_talked_to,
-        access::a_server_may_want_a_certificate,
+        access::a_server_that_nobody_trusts_gets_no_credentials,
+        access::certificates_that_cannot_be_used_are_told_apart,
         access::certificates_that_change_are_taken_up,
         access::a_certificate_may_be_for_another_name,
         access::secrets_are_told_nowhere,
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
         publishing::a_server_without_tags_has_no_revisions,
         publishing::what_cannot_be_written_is_an_error,
     ];
-    run(suite::trials::<subject::Subject>().into_iter().chain(own))
+    run(suite::trials::<Subject>().into_iter().chain(suite::encryption::<Subject>()).chain(own))
 }
 
 /// How often servers are asked here.

@@ -1,15 +1,16 @@
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
 };
 
-use parking_lot::Mutex;
-use sentinel_datasource::Secret;
+use sentinel_datasource::{Secret, Tls};
 use sentinel_http::HttpSource;
-use sentinel_testing::{Proxy, http::HttpServer, servers::Unavailable, suite};
+use sentinel_testing::{
+    Certificates, Proxy, Tls as Encryption,
+    http::HttpServer,
+    servers::Unavailable,
+    suite::{self, Credential},
+};
 
 use crate::INTERVAL;
 
@@ -20,15 +21,12 @@ const STRANGER: &str = "token-of-a-stranger";
 /// A server with a document for which a token is needed.
 pub(crate) struct Subject {
     server: HttpServer,
-    token: Arc<Mutex<String>>,
+    certificates: Certificates,
+    token: Credential,
     is_up: AtomicBool,
 }
 
 impl Subject {
-    fn with(address: SocketAddr, token: Secret) -> HttpSource {
-        HttpSource::new(format!("http://{address}/rules")).bearer(token).interval(INTERVAL)
-    }
-
     fn change(&self, change: impl FnOnce(&HttpServer)) -> Result<(), String> {
         if !self.is_up.load(Ordering::Relaxed) {
             return Err("it is down".to_owned());
@@ -38,15 +36,20 @@ impl Subject {
     }
 }
 
+fn source(scheme: &str, address: SocketAddr, token: Secret) -> HttpSource {
+    HttpSource::new(format!("{scheme}://{address}/rules")).bearer(token).interval(INTERVAL)
+}
+
 impl suite::Subject for Subject {
     type Source = HttpSource;
 
     const HEARD: &'static str = "starting new connection";
 
-    async fn start() -> Result<Self, Unavailable> {
-        let server = HttpServer::start().await;
+    async fn start(tls: Encryption) -> Result<Self, Unavailable> {
+        let certificates = Certificates::new();
+        let server = HttpServer::start_tls(&certificates, tls).await;
         server.require_bearer(FIRST);
-        Ok(Self { server, token: Arc::new(Mutex::new(FIRST.to_owned())), is_up: AtomicBool::new(true) })
+        Ok(Self { server, certificates, token: Credential::new(FIRST), is_up: AtomicBool::new(true) })
     }
 
     async fn proxies(&self) -> Vec<Proxy> {
@@ -54,12 +57,11 @@ impl suite::Subject for Subject {
     }
 
     fn source(&self, address: SocketAddr) -> HttpSource {
-        let token = Arc::clone(&self.token);
-        Self::with(address, Secret::told(move || Some(token.lock().clone().into())))
+        source("http", address, self.token.secret())
     }
 
     fn stranger(&self, address: SocketAddr) -> HttpSource {
-        Self::with(address, STRANGER.into())
+        source("http", address, STRANGER.into())
     }
 
     fn secrets(&self) -> Vec<String> {
@@ -68,7 +70,7 @@ impl suite::Subject for Subject {
 
     async fn rotate(&mut self) -> bool {
         self.server.require_bearer(SECOND);
-        SECOND.clone_into(&mut self.token.lock());
+        self.token.change(SECOND);
         true
     }
 
@@ -88,5 +90,15 @@ impl suite::Subject for Subject {
     async fn restart(&mut self) {
         self.server.restart().await;
         self.is_up.store(true, Ordering::Relaxed);
+    }
+}
+
+impl suite::Encrypted for Subject {
+    fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
+    fn encrypted(&self, address: SocketAddr, tls: Tls) -> HttpSource {
+        source("https", address, self.token.secret()).tls(tls)
     }
 }

@@ -1,14 +1,13 @@
 //! What the trials of all datasources need to know.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
-use parking_lot::Mutex;
-use sentinel_datasource::{Pem, Secret, Tls};
+use sentinel_datasource::{Pem, Tls};
 use sentinel_kubernetes::{Access, Kind, KubernetesSource};
 use sentinel_testing::{
-    Proxy,
+    Proxy, Tls as Encryption,
     servers::{Server as _, Unavailable},
-    suite::Subject,
+    suite::{Credential, Subject},
 };
 use serde_json::{Value, json};
 
@@ -19,12 +18,14 @@ use crate::cluster::{Cluster, Schema, path};
 /// The kind has no schema: what a server refuses by its schema never comes to the source.
 pub(crate) struct Orders {
     cluster: Cluster,
-    token: Arc<Mutex<String>>,
+    token: Credential,
     secrets: Vec<String>,
 }
 
 const NAMESPACE: &str = "default";
 const NAME: &str = "orders";
+
+const WRONG: &str = "a-token-that-nobody-knows";
 
 impl Orders {
     /// Gets a token, and ends the one before.
@@ -32,7 +33,7 @@ impl Orders {
         let next = self.secrets.len();
         let token = self.cluster.token(next).await?;
         self.secrets.push(token.clone());
-        *self.token.lock() = token;
+        self.token.change(token);
         if next > 0 {
             self.cluster.revoke(next - 1).await;
         }
@@ -46,11 +47,11 @@ impl Subject for Orders {
     const CUT_OFF: &'static str = "but the rules of one family are a list";
     const HEARD: &'static str = "h2::";
 
-    async fn start() -> Result<Self, Unavailable> {
+    async fn start(_: Encryption) -> Result<Self, Unavailable> {
         let cluster = Cluster::bare().await?;
         cluster.install([Kind::FlowRules], Schema::None).await;
         cluster.service_account().await;
-        let mut orders = Self { cluster, token: Arc::default(), secrets: Vec::new() };
+        let mut orders = Self { cluster, token: Credential::default(), secrets: Vec::new() };
         orders.renew().await?;
         Ok(orders)
     }
@@ -60,20 +61,20 @@ impl Subject for Orders {
     }
 
     fn source(&self, address: SocketAddr) -> KubernetesSource {
-        let token = Arc::clone(&self.token);
-        let token = Secret::told(move || Some(token.lock().clone().into()));
         let authority = Pem::file(&self.cluster.0.certificates().authority.path);
-        let access = Access::server(format!("https://{address}")).tls(Tls::new().authority(authority)).token(token);
+        let access = Access::server(format!("https://{address}"))
+            .tls(Tls::new().authority(authority))
+            .token(self.token.secret());
         KubernetesSource::new(access).namespace(NAMESPACE).named(NAME).kinds([Kind::FlowRules])
     }
 
     fn stranger(&self, address: SocketAddr) -> KubernetesSource {
-        *self.token.lock() = "a-token-that-nobody-knows".to_owned();
+        self.token.change(WRONG);
         self.source(address)
     }
 
     fn secrets(&self) -> Vec<String> {
-        [self.secrets.clone(), vec!["a-token-that-nobody-knows".to_owned()]].concat()
+        [self.secrets.clone(), vec![WRONG.to_owned()]].concat()
     }
 
     async fn rotate(&mut self) -> bool {

@@ -12,13 +12,14 @@ mod publish;
 mod subject;
 mod support;
 
+use self::subject::Nacos;
+
 fn main() -> ExitCode {
     let own = trials![
         access::who_logs_in_as_nobody_is_denied,
         access::when_one_server_goes_the_next_is_asked,
         access::a_connection_on_which_nothing_happens_is_kept,
-        encryption::connections_are_encrypted_and_the_server_has_to_show_who_it_is,
-        encryption::certificates_of_clients_are_read_for_each_connection,
+        encryption::where_the_rules_come_from_is_looked_at_wherever_the_login_is,
         ids::what_the_dashboard_publishes_is_followed,
         ids::several_data_ids_of_a_group_and_a_namespace_are_one_source,
         ids::what_is_far_too_large_is_not_even_received,
@@ -29,5 +30,5 @@ fn main() -> ExitCode {
         publish::documents_of_the_dashboard_are_written_as_well,
         publish::what_cannot_be_written_is_an_error,
     ];
-    run(suite::trials::<subject::Nacos>().into_iter().chain(own))
+    run(suite::trials::<Nacos>().into_iter().chain(suite::encryption::<Nacos>()).chain(own))
 }

@@ -1,12 +1,14 @@
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use parking_lot::Mutex;
-use sentinel_nacos::{NacosSource, Secret};
+use sentinel_nacos::{NacosSource, Secret, Tls};
 use sentinel_testing::{
-    Proxy,
+    Certificates, Proxy, Tls as Encryption,
     servers::{self, Account, NacosOptions, Server as _, Unavailable},
-    suite::Subject,
+    suite::{self, Credential, Subject},
 };
+
+use super::encryption::Line;
 
 /// The data id that the trials of all datasources write.
 const KEY: &str = "sentinel-rules";
@@ -20,7 +22,10 @@ const CHANGED: &str = "changed-49e8a0";
 /// A server, and a user of it whose password changes.
 pub(crate) struct Nacos {
     server: servers::Nacos,
-    password: Arc<Mutex<String>>,
+    /// Where it is encrypted.
+    line: Line,
+    certificates: Certificates,
+    password: Credential,
     /// Where the line to the second port begins.
     grpc_port: Mutex<Option<u16>>,
 }
@@ -41,22 +46,24 @@ impl Subject for Nacos {
     const HEARD: &'static str = "h2::";
     const GIVEN: &'static [&'static str] = &["accessToken"];
 
-    async fn start() -> Result<Self, Unavailable> {
+    async fn start(tls: Encryption) -> Result<Self, Unavailable> {
         let server = servers::Nacos::start(NacosOptions { auth: true }).await?;
         let Account { name, secret, .. } = Account::READER;
         server.admit(name, secret, false).await.unwrap();
-        Ok(Self { server, password: Arc::new(Mutex::new(secret.to_owned())), grpc_port: Mutex::default() })
+        let certificates = Certificates::new();
+        let line = Line::before(&server, &certificates, tls).await;
+        let password = Credential::new(secret);
+        Ok(Self { server, line, certificates, password, grpc_port: Mutex::default() })
     }
 
     async fn proxies(&self) -> Vec<Proxy> {
-        let grpc = Proxy::to(self.server.grpc_address()).await;
+        let grpc = Proxy::to(self.line.grpc).await;
         *self.grpc_port.lock() = Some(grpc.address().port());
-        vec![Proxy::to(self.server.address()).await, grpc]
+        vec![Proxy::to(self.line.http).await, grpc]
     }
 
     fn source(&self, address: SocketAddr) -> NacosSource {
-        let password = Arc::clone(&self.password);
-        self.source_of(address, Secret::told(move || Some(password.lock().clone().into())))
+        self.source_of(address, self.password.secret())
     }
 
     fn stranger(&self, address: SocketAddr) -> NacosSource {
@@ -69,7 +76,7 @@ impl Subject for Nacos {
 
     async fn rotate(&mut self) -> bool {
         self.server.admit(Account::READER.name, CHANGED, false).await.unwrap();
-        *self.password.lock() = CHANGED.to_owned();
+        self.password.change(CHANGED);
         true
     }
 
@@ -88,7 +95,16 @@ impl Subject for Nacos {
     async fn restart(&mut self) {
         self.server.restart().await;
         // Whom it was told of right before it was killed, it may not know any more.
-        let password = self.password.lock().clone();
-        self.server.admit(Account::READER.name, &password, false).await.unwrap();
+        self.server.admit(Account::READER.name, &self.password.text(), false).await.unwrap();
+    }
+}
+
+impl suite::Encrypted for Nacos {
+    fn certificates(&self) -> &Certificates {
+        &self.certificates
+    }
+
+    fn encrypted(&self, address: SocketAddr, tls: Tls) -> NacosSource {
+        self.source(address).tls(tls)
     }
 }

@@ -1,12 +1,9 @@
 //! Who may connect, and who is who.
 
-use std::fs;
-
 use sentinel_core::Sentinel;
-use sentinel_redis::{Condition, Datasource, Pem, Publish as _, RedisSource, SourceError, Tls};
+use sentinel_redis::{Condition, Datasource, Publish as _, RedisSource, SourceError};
 use sentinel_testing::{
-    Certificates, Proxy, Tls as Encryption,
-    observe::{SOON, refusal, rules, start, thresholds, until_healthy, until_in_force, until_told},
+    observe::{SOON, refusal, rules, start, thresholds, until_healthy, until_told},
     servers::{Account, RedisOptions, Server as _, Unavailable},
 };
 use tokio::{
@@ -15,62 +12,6 @@ use tokio::{
 };
 
 use super::subject::{KEY, admin, open_server, put, source, source_of_one_who_may};
-
-fn authority(certificates: &Certificates) -> Tls {
-    Tls::new().authority(Pem::file(&certificates.authority.path))
-}
-
-pub(super) async fn connections_are_encrypted_and_the_server_has_to_show_who_it_is() -> Result<(), Unavailable> {
-    let redis = open_server(RedisOptions { tls: Encryption::Server, auth: true, ..Default::default() }).await?;
-    let certificates = redis.certificates();
-    let source = || source(&redis).user(Account::READER.name, Account::READER.secret);
-    let sentinel = Sentinel::default();
-    let watch = start(source().tls(authority(certificates)), &sentinel).await;
-    assert_eq!(thresholds(&sentinel), [1]);
-    put(&redis, 2).await;
-    until_in_force(SOON, [2], &sentinel, &watch).await;
-
-    let unknown = Tls::new().authority(Pem::file(&certificates.other_authority.path));
-    let other = authority(certificates).domain("redis.example.com");
-    for (tls, reason) in [(unknown, "UnknownIssuer"), (Tls::new(), "UnknownIssuer"), (other, "not valid for name")] {
-        let refused = refusal(source().tls(tls)).await;
-        assert!(matches!(refused, SourceError::Unreachable { .. }), "{refused:?}");
-        assert!(refused.to_string().contains(reason), "{refused}");
-    }
-    assert!(matches!(refusal(source()).await, SourceError::Unreachable { .. }), "it does not speak in the clear");
-    Ok(())
-}
-
-pub(super) async fn where_both_have_to_show_who_they_are_certificates_are_read_for_each_connection()
--> Result<(), Unavailable> {
-    let redis = open_server(RedisOptions { tls: Encryption::Mutual, ..Default::default() }).await?;
-    let certificates = redis.certificates();
-    let proxy = Proxy::to(redis.address()).await;
-    let (client, other) = (&certificates.client, &certificates.other_client);
-    let folder = tempfile::tempdir().unwrap();
-    let [certificate, key] = ["client.pem", "client.key"].map(|name| folder.path().join(name));
-    let show = |identity: &sentinel_testing::Identity| {
-        fs::write(&certificate, &identity.certificate.text).unwrap();
-        fs::write(&key, &identity.key.text).unwrap();
-    };
-    show(client);
-    let with = |tls: Tls| RedisSource::new(proxy.address().to_string(), KEY).tls(tls);
-    let tls = authority(certificates).identity(Pem::file(&certificate), Pem::file(&key));
-    let sentinel = Sentinel::default();
-    let watch = start(with(tls.clone()), &sentinel).await;
-
-    show(other);
-    proxy.reset().await;
-    until_told(SOON * 5, "alert", &watch).await;
-    for tls in [tls, authority(certificates)] {
-        let refused = refusal(with(tls)).await;
-        assert!(matches!(refused, SourceError::Denied { .. }), "{refused:?}");
-    }
-    show(client);
-    put(&redis, 2).await;
-    until_healthy(SOON * 3, [2], &sentinel, &watch).await;
-    Ok(())
-}
 
 pub(super) async fn who_may_not_read_a_key_or_logs_in_as_nobody_is_denied() -> Result<(), Unavailable> {
     let redis = open_server(RedisOptions { auth: true, ..Default::default() }).await?;

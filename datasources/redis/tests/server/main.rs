@@ -13,8 +13,6 @@ use self::subject::Subject;
 
 fn main() -> ExitCode {
     let own = trials![
-        access::connections_are_encrypted_and_the_server_has_to_show_who_it_is,
-        access::where_both_have_to_show_who_they_are_certificates_are_read_for_each_connection,
         access::who_may_not_read_a_key_or_logs_in_as_nobody_is_denied,
         access::the_rights_that_are_written_down_are_all_that_it_takes,
         access::one_who_is_thrown_out_is_denied_and_let_in_again,
@@ -31,5 +29,5 @@ fn main() -> ExitCode {
         publish::a_write_under_a_condition_is_made_only_if_nobody_else_has_written,
         publish::who_may_not_write_changes_nothing,
     ];
-    run(suite::trials::<Subject>().into_iter().chain(own))
+    run(suite::trials::<Subject>().into_iter().chain(suite::encryption::<Subject>()).chain(own))
 }

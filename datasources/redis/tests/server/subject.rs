@@ -1,14 +1,13 @@
 //! A server with users, and sources of it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
-use parking_lot::Mutex;
-use sentinel_redis::{RedisSource, Secret};
+use sentinel_redis::{RedisSource, Tls};
 use sentinel_testing::{
-    Proxy,
+    Certificates, Proxy, Tls as Encryption,
     observe::document,
     servers::{Account, Redis, RedisOptions, Server as _, Unavailable},
-    suite,
+    suite::{self, Credential},
 };
 
 pub(crate) const KEY: &str = "sentinel:rules";
@@ -18,15 +17,15 @@ const ROTATED: &str = "the-next-password";
 
 pub(crate) struct Subject {
     redis: Redis,
-    password: Arc<Mutex<String>>,
+    password: Credential,
 }
 
 impl suite::Subject for Subject {
     type Source = RedisSource;
 
-    async fn start() -> Result<Self, Unavailable> {
-        let redis = Redis::start(RedisOptions { auth: true, ..RedisOptions::default() }).await?;
-        Ok(Self { redis, password: Arc::new(Mutex::new(Account::READER.secret.to_owned())) })
+    async fn start(tls: Encryption) -> Result<Self, Unavailable> {
+        let redis = Redis::start(RedisOptions { tls, auth: true, ..RedisOptions::default() }).await?;
+        Ok(Self { redis, password: Credential::new(Account::READER.secret) })
     }
 
     async fn proxies(&self) -> Vec<Proxy> {
@@ -34,9 +33,7 @@ impl suite::Subject for Subject {
     }
 
     fn source(&self, address: SocketAddr) -> RedisSource {
-        let password = Arc::clone(&self.password);
-        let password = Secret::told(move || Some(password.lock().clone().into()));
-        RedisSource::new(address.to_string(), KEY).user(Account::READER.name, password)
+        RedisSource::new(address.to_string(), KEY).user(Account::READER.name, self.password.secret())
     }
 
     fn stranger(&self, address: SocketAddr) -> RedisSource {
@@ -49,7 +46,7 @@ impl suite::Subject for Subject {
 
     async fn rotate(&mut self) -> bool {
         self.redis.change_secret(Account::READER, ROTATED).await.unwrap();
-        ROTATED.clone_into(&mut self.password.lock());
+        self.password.change(ROTATED);
         true
     }
 
@@ -67,6 +64,16 @@ impl suite::Subject for Subject {
 
     async fn restart(&mut self) {
         self.redis.restart().await;
+    }
+}
+
+impl suite::Encrypted for Subject {
+    fn certificates(&self) -> &Certificates {
+        self.redis.certificates()
+    }
+
+    fn encrypted(&self, address: SocketAddr, tls: Tls) -> RedisSource {
+        suite::Subject::source(self, address).tls(tls)
     }
 }
 

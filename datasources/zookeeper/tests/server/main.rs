@@ -13,8 +13,6 @@ use self::subject::Subject;
 
 fn main() -> ExitCode {
     let own = trials![
-        access::connections_are_encrypted_and_the_server_has_to_show_who_it_is,
-        access::where_both_have_to_show_who_they_are_certificates_are_read_for_each_connection,
         access::who_may_not_read_a_node_is_denied,
         changes::several_nodes_are_in_force_together_and_each_keeps_its_last_good_rules,
         changes::a_node_whose_parents_are_missing_is_in_force_once_it_is_made,
@@ -28,5 +26,5 @@ fn main() -> ExitCode {
         publish::a_write_under_a_condition_is_made_only_if_nobody_else_has_written,
         publish::who_may_not_write_changes_nothing,
     ];
-    run(suite::trials::<Subject>().into_iter().chain(own))
+    run(suite::trials::<Subject>().into_iter().chain(suite::encryption::<Subject>()).chain(own))
 }

@@ -1,15 +1,14 @@
 //! A server with users, and sources of it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
-use parking_lot::Mutex;
 use sentinel_testing::{
-    Proxy,
+    Certificates, Proxy, Tls as Encryption,
     observe::document,
     servers::{Account, Server as _, Unavailable, ZooKeeper, ZooKeeperOptions},
-    suite,
+    suite::{self, Credential},
 };
-use sentinel_zookeeper::{Secret, ZooKeeperSource};
+use sentinel_zookeeper::{Tls, ZooKeeperSource};
 
 pub(crate) const KEY: &str = "/sentinel/rules";
 
@@ -18,15 +17,15 @@ const ROTATED: &str = "the-next-password";
 
 pub(crate) struct Subject {
     zookeeper: ZooKeeper,
-    password: Arc<Mutex<String>>,
+    password: Credential,
 }
 
 impl suite::Subject for Subject {
     type Source = ZooKeeperSource;
 
-    async fn start() -> Result<Self, Unavailable> {
-        let zookeeper = ZooKeeper::start(ZooKeeperOptions { auth: true, ..ZooKeeperOptions::default() }).await?;
-        Ok(Self { zookeeper, password: Arc::new(Mutex::new(Account::READER.secret.to_owned())) })
+    async fn start(tls: Encryption) -> Result<Self, Unavailable> {
+        let zookeeper = ZooKeeper::start(ZooKeeperOptions { tls, auth: true }).await?;
+        Ok(Self { zookeeper, password: Credential::new(Account::READER.secret) })
     }
 
     async fn proxies(&self) -> Vec<Proxy> {
@@ -34,9 +33,7 @@ impl suite::Subject for Subject {
     }
 
     fn source(&self, address: SocketAddr) -> ZooKeeperSource {
-        let password = Arc::clone(&self.password);
-        let password = Secret::told(move || Some(password.lock().clone().into()));
-        ZooKeeperSource::new(address.to_string(), KEY).user(Account::READER.name, password)
+        ZooKeeperSource::new(address.to_string(), KEY).user(Account::READER.name, self.password.secret())
     }
 
     fn stranger(&self, address: SocketAddr) -> ZooKeeperSource {
@@ -55,7 +52,7 @@ impl suite::Subject for Subject {
             "addauth digest {admin}:{secret}\naddauth digest {reader}:{ROTATED}\nsetAcl {KEY} auth::cdrwa\nquit\n"
         );
         self.zookeeper.cli(&commands).await;
-        ROTATED.clone_into(&mut self.password.lock());
+        self.password.change(ROTATED);
         true
     }
 
@@ -73,6 +70,16 @@ impl suite::Subject for Subject {
 
     async fn restart(&mut self) {
         self.zookeeper.restart().await;
+    }
+}
+
+impl suite::Encrypted for Subject {
+    fn certificates(&self) -> &Certificates {
+        self.zookeeper.certificates()
+    }
+
+    fn encrypted(&self, address: SocketAddr, tls: Tls) -> ZooKeeperSource {
+        suite::Subject::source(self, address).tls(tls)
     }
 }
 
