@@ -4,6 +4,7 @@ mod cluster;
 #[path = "../conditions/mod.rs"]
 mod conditions;
 mod objects;
+mod pod;
 mod rights;
 mod schema;
 mod status;
@@ -14,6 +15,9 @@ use std::process::ExitCode;
 use sentinel_testing::{Trial, run, suite, trials};
 
 fn main() -> ExitCode {
+    if let Some(lived) = pod::live() {
+        return lived;
+    }
     let suite = suite::trials::<subject::Orders>();
     run(suite.into_iter().chain(own()))
 }
@@ -32,6 +36,7 @@ fn own() -> Vec<Trial> {
         rights::a_server_whose_certificate_nobody_trusts_gets_no_token,
         rights::a_client_certificate_is_as_good_as_a_token_and_is_read_anew,
         rights::a_kubeconfig_is_enough_and_its_secrets_are_in_no_log,
+        pod::a_pod_is_told_nothing_and_finds_the_rules_of_its_namespace,
         schema::the_published_examples_apply_unchanged_and_are_in_force,
         schema::wrong_rules_are_refused_with_the_field_and_what_it_may_be,
         schema::rules_whose_fields_disagree_are_refused_by_the_server_or_else_by_the_service,
