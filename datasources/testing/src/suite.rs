@@ -4,6 +4,7 @@ mod credential;
 mod encryption;
 mod faults;
 mod life;
+mod publishing;
 mod updates;
 
 use std::{
@@ -20,7 +21,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-pub use self::{credential::Credential, encryption::Encrypted};
+pub use self::{credential::Credential, encryption::Encrypted, publishing::Writable};
 use crate::{
     Proxy, Tls, Trial,
     observe::{RECOVERY, SOON, datasource, document, thresholds, until_healthy, until_in_force},
@@ -95,7 +96,12 @@ pub trait Subject: Sized + Send + Sync + 'static {
     fn restart(&mut self) -> impl Future<Output = ()> + Send;
 }
 
-/// The trials of the suite for one datasource.
+/// All trials, for a datasource that encrypts and publishes.
+pub fn all<S: Encrypted + Writable>() -> Vec<Trial> {
+    [trials::<S>(), encryption::<S>(), publishing::<S>()].into_iter().flatten().collect()
+}
+
+/// What every datasource has to stand.
 pub fn trials<S: Subject>() -> Vec<Trial> {
     trials![
         updates::an_update_is_in_force_soon::<S>,
@@ -117,11 +123,20 @@ pub fn trials<S: Subject>() -> Vec<Trial> {
     ]
 }
 
-/// The trials of a datasource that encrypts.
+/// What a datasource has to stand that encrypts.
 pub fn encryption<S: Encrypted>() -> Vec<Trial> {
     trials![
         encryption::connections_are_encrypted_and_the_server_has_to_show_who_it_is::<S>,
         encryption::certificates_of_clients_are_read_for_each_connection::<S>,
+    ]
+}
+
+/// What a datasource has to stand that publishes.
+pub fn publishing<S: Writable>() -> Vec<Trial> {
+    trials![
+        publishing::what_is_published_is_in_force_where_nobody_else_has_written::<S>,
+        publishing::of_many_who_have_read_the_same_one_writes::<S>,
+        publishing::what_cannot_be_written_is_an_error_and_changes_nothing::<S>,
     ]
 }
 

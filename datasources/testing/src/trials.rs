@@ -17,6 +17,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// A test that may need a server which this machine does not have.
 pub struct Trial {
     name: &'static str,
+    kind: &'static str,
     test: Test,
 }
 
@@ -29,13 +30,22 @@ impl fmt::Debug for Trial {
     }
 }
 
+impl Trial {
+    /// Tells it from others of the same name, such as by the version of its server.
+    #[must_use]
+    pub fn kind(mut self, kind: &'static str) -> Self {
+        self.kind = kind;
+        self
+    }
+}
+
 /// Makes a trial of a test; its name is a sentence about behaviour.
 pub fn trial<T, F>(name: &'static str, test: T) -> Trial
 where
     T: FnOnce() -> F + Send + 'static,
     F: Future<Output = Result<(), Unavailable>> + 'static,
 {
-    Trial { name, test: Box::new(|| Box::pin(test())) }
+    Trial { name, kind: "", test: Box::new(|| Box::pin(test())) }
 }
 
 /// Makes trials of tests in modules, each of which is called as the test is.
@@ -99,7 +109,7 @@ pub fn run(trials: impl IntoIterator<Item = Trial>) -> ExitCode {
     arguments.test_threads.get_or_insert(THREADS);
     let demand = Demand::from_env();
     let skipped = Arc::<Mutex<BTreeSet<Unavailable>>>::default();
-    let trials = trials.into_iter().map(|Trial { name, test }| {
+    let trials = trials.into_iter().map(|Trial { name, kind, test }| {
         let skipped = Arc::clone(&skipped);
         libtest_mimic::Trial::ignorable_test(name, move || {
             let outcome = complete(test);
@@ -108,6 +118,7 @@ pub fn run(trials: impl IntoIterator<Item = Trial>) -> ExitCode {
             }
             conclude(outcome, demand)
         })
+        .with_kind(kind)
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     if demand != Demand::Required {

@@ -28,11 +28,11 @@ fn main() -> ExitCode {
         watching::what_is_no_consul_is_not_taken_for_one,
         access::only_a_token_that_may_read_the_key_is_let_in,
         access::a_token_that_is_taken_away_is_noticed,
-        publishing::what_is_published_is_in_force,
-        publishing::who_writes_over_what_he_has_not_seen_is_told,
-        publishing::what_cannot_be_written_is_an_error,
+        publishing::what_is_published_is_held_as_it_was_encoded,
+        publishing::what_is_no_index_is_no_revision,
+        publishing::what_is_larger_than_the_agent_takes_is_an_error,
     ];
-    run(suite::trials::<Subject>().into_iter().chain(suite::encryption::<Subject>()).chain(own))
+    run(suite::all::<Subject>().into_iter().chain(own))
 }
 
 const KEY: &str = "sentinel/rules";

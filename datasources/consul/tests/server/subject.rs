@@ -45,7 +45,7 @@ impl suite::Subject for Subject {
     }
 
     fn secrets(&self) -> Vec<String> {
-        [Account::READER.secret, ROTATED, Account::STRANGER.secret].map(str::to_owned).to_vec()
+        [Account::READER.secret, Account::WRITER.secret, ROTATED, Account::STRANGER.secret].map(str::to_owned).to_vec()
     }
 
     async fn rotate(&mut self) -> bool {
@@ -80,5 +80,13 @@ impl suite::Encrypted for Subject {
 
     fn encrypted(&self, address: SocketAddr, tls: Tls) -> ConsulSource {
         source("https", address, self.token.secret()).tls(tls)
+    }
+}
+
+impl suite::Writable for Subject {
+    const NO_ANSWER: &'static str = "operation timed out";
+
+    fn writer(&self, address: SocketAddr) -> ConsulSource {
+        source("http", address, Account::WRITER.secret.into())
     }
 }

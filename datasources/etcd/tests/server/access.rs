@@ -12,7 +12,7 @@ use sentinel_testing::{
     suite::Credential,
 };
 
-use crate::support::KEY;
+use crate::subject::KEY;
 
 pub(crate) async fn only_those_who_may_read_the_keys_are_let_in() -> Result<(), Unavailable> {
     for version in [EtcdVersion::Installed, EtcdVersion::V3_5] {

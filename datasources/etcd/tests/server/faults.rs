@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::support::KEY;
+use crate::subject::KEY;
 
 pub(crate) async fn a_member_that_is_gone_or_silent_is_passed_over() -> Result<(), Unavailable> {
     let etcd = Etcd::start(EtcdOptions::default()).await?;

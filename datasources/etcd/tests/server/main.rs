@@ -4,18 +4,18 @@ mod access;
 mod faults;
 mod keys;
 mod publish;
-#[path = "../support/mod.rs"]
-mod support;
+mod subject;
 
 use std::process::ExitCode;
 
-use sentinel_testing::{Trial, suite, trials};
+use sentinel_testing::{Trial, run, suite, trials};
 
-type OnEtcd = support::OnEtcd<false>;
+use self::subject::OnEtcd;
 
 fn main() -> ExitCode {
-    let common = suite::trials::<OnEtcd>().into_iter().chain(suite::encryption::<OnEtcd>());
-    sentinel_testing::run(common.chain(own()))
+    let newer = [suite::trials::<OnEtcd<true>>(), suite::publishing::<OnEtcd<true>>()].into_iter().flatten();
+    let newer = newer.map(|trial| trial.kind("3.5"));
+    run(suite::all::<OnEtcd<false>>().into_iter().chain(newer).chain(own()))
 }
 
 /// Those of etcd alone.
@@ -34,7 +34,7 @@ fn own() -> Vec<Trial> {
         faults::a_watch_that_falls_behind_what_is_forgotten_goes_on,
         faults::a_quiet_connection_is_kept,
         faults::patience_may_be_as_long_as_one_likes_to_say,
-        publish::rules_are_written_under_conditions,
-        publish::what_cannot_be_written_is_an_error,
+        publish::what_a_watch_has_read_is_a_revision_of_all_its_keys,
+        publish::what_is_no_number_is_no_revision,
     ]
 }

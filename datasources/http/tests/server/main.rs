@@ -32,12 +32,11 @@ fn main() -> ExitCode {
         access::certificates_that_change_are_taken_up,
         access::a_certificate_may_be_for_another_name,
         access::secrets_are_told_nowhere,
-        publishing::what_is_published_is_in_force,
-        publishing::who_writes_over_what_he_has_not_seen_is_told,
+        publishing::what_is_published_says_how_it_is_written,
         publishing::a_server_without_tags_has_no_revisions,
-        publishing::what_cannot_be_written_is_an_error,
+        publishing::a_revision_is_told_and_a_document_taken_by_the_server_alone,
     ];
-    run(suite::trials::<Subject>().into_iter().chain(suite::encryption::<Subject>()).chain(own))
+    run(suite::all::<Subject>().into_iter().chain(own))
 }
 
 /// How often servers are asked here.

@@ -102,3 +102,13 @@ impl suite::Encrypted for Subject {
         source("https", address, self.token.secret()).tls(tls)
     }
 }
+
+impl suite::Writable for Subject {
+    fn writer(&self, address: SocketAddr) -> HttpSource {
+        suite::Subject::source(self, address)
+    }
+
+    fn reader(&self, address: SocketAddr) -> HttpSource {
+        suite::Subject::stranger(self, address)
+    }
+}

@@ -26,9 +26,9 @@ fn main() -> ExitCode {
         login::a_token_is_renewed_before_it_is_too_old,
         login::servers_before_version_3_give_tokens_elsewhere,
         login::what_is_wrong_with_a_login_is_told_without_secrets,
-        publish::rules_are_written_under_conditions,
+        publish::the_data_id_says_how_rules_are_written,
         publish::documents_of_the_dashboard_are_written_as_well,
-        publish::what_cannot_be_written_is_an_error,
+        publish::neither_a_stranger_nor_a_silent_second_port_is_waited_for,
     ];
-    run(suite::trials::<Nacos>().into_iter().chain(suite::encryption::<Nacos>()).chain(own))
+    run(suite::all::<Nacos>().into_iter().chain(own))
 }

@@ -31,8 +31,8 @@ pub(crate) struct Nacos {
 }
 
 impl Nacos {
-    fn source_of(&self, address: SocketAddr, password: impl Into<Secret>) -> NacosSource {
-        let source = NacosSource::new(address.to_string(), KEY).user(Account::READER.name, password);
+    fn source_of(&self, account: Account, address: SocketAddr, password: impl Into<Secret>) -> NacosSource {
+        let source = NacosSource::new(address.to_string(), KEY).user(account.name, password);
         match *self.grpc_port.lock() {
             Some(port) => source.grpc_port(port),
             None => source,
@@ -48,11 +48,12 @@ impl Subject for Nacos {
 
     async fn start(tls: Encryption) -> Result<Self, Unavailable> {
         let server = servers::Nacos::start(NacosOptions { auth: true }).await?;
-        let Account { name, secret, .. } = Account::READER;
-        server.admit(name, secret, false).await.unwrap();
+        let (reader, writer) = (Account::READER, Account::WRITER);
+        server.admit(reader.name, reader.secret, false).await.unwrap();
+        server.admit(writer.name, writer.secret, true).await.unwrap();
         let certificates = Certificates::new();
         let line = Line::before(&server, &certificates, tls).await;
-        let password = Credential::new(secret);
+        let password = Credential::new(reader.secret);
         Ok(Self { server, line, certificates, password, grpc_port: Mutex::default() })
     }
 
@@ -63,15 +64,15 @@ impl Subject for Nacos {
     }
 
     fn source(&self, address: SocketAddr) -> NacosSource {
-        self.source_of(address, self.password.secret())
+        self.source_of(Account::READER, address, self.password.secret())
     }
 
     fn stranger(&self, address: SocketAddr) -> NacosSource {
-        self.source_of(address, WRONG)
+        self.source_of(Account::READER, address, WRONG)
     }
 
     fn secrets(&self) -> Vec<String> {
-        vec![Account::READER.secret.to_owned(), WRONG.to_owned(), CHANGED.to_owned()]
+        [Account::READER.secret, Account::WRITER.secret, WRONG, CHANGED].map(str::to_owned).to_vec()
     }
 
     async fn rotate(&mut self) -> bool {
@@ -106,5 +107,13 @@ impl suite::Encrypted for Nacos {
 
     fn encrypted(&self, address: SocketAddr, tls: Tls) -> NacosSource {
         self.source(address).tls(tls)
+    }
+}
+
+impl suite::Writable for Nacos {
+    const IS_ATOMIC: bool = false;
+
+    fn writer(&self, address: SocketAddr) -> NacosSource {
+        self.source_of(Account::WRITER, address, Account::WRITER.secret)
     }
 }

@@ -41,7 +41,9 @@ impl suite::Subject for Subject {
     }
 
     fn secrets(&self) -> Vec<String> {
-        [Account::READER.secret, Account::ADMIN.secret, WRONG, ROTATED].map(str::to_owned).to_vec()
+        [Account::READER.secret, Account::WRITER.secret, Account::ADMIN.secret, WRONG, ROTATED]
+            .map(str::to_owned)
+            .to_vec()
     }
 
     async fn rotate(&mut self) -> bool {
@@ -74,6 +76,12 @@ impl suite::Encrypted for Subject {
 
     fn encrypted(&self, address: SocketAddr, tls: Tls) -> RedisSource {
         suite::Subject::source(self, address).tls(tls)
+    }
+}
+
+impl suite::Writable for Subject {
+    fn writer(&self, address: SocketAddr) -> RedisSource {
+        RedisSource::new(address.to_string(), KEY).user(Account::WRITER.name, Account::WRITER.secret)
     }
 }
 

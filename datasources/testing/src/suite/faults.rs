@@ -165,7 +165,7 @@ pub(super) async fn credentials_that_change_are_taken_up_and_in_no_log<S: Subjec
 }
 
 /// Neither in what was told, nor in what was logged, where these words have to be.
-fn no_secret_is_told<S: Subject>(stage: &Stage<S>, told: &str, logs: &Logs, logged: &[&str]) {
+pub(super) fn no_secret_is_told<S: Subject>(stage: &Stage<S>, told: &str, logs: &Logs, logged: &[&str]) {
     for secret in stage.subject.secrets() {
         assert!(!told.contains(&secret), "a secret is told: {told}");
     }

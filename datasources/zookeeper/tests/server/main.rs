@@ -23,8 +23,7 @@ fn main() -> ExitCode {
         publish::what_is_published_is_in_force_and_nodes_on_the_way_are_made,
         publish::what_is_made_under_a_certificate_is_for_its_owner_alone,
         publish::a_certificate_that_the_server_does_not_ask_for_owns_nothing,
-        publish::a_write_under_a_condition_is_made_only_if_nobody_else_has_written,
-        publish::who_may_not_write_changes_nothing,
+        publish::who_may_not_make_a_node_is_denied,
     ];
-    run(suite::trials::<Subject>().into_iter().chain(suite::encryption::<Subject>()).chain(own))
+    run(suite::all::<Subject>().into_iter().chain(own))
 }

@@ -41,7 +41,9 @@ impl suite::Subject for Subject {
     }
 
     fn secrets(&self) -> Vec<String> {
-        [Account::READER.secret, Account::ADMIN.secret, WRONG, ROTATED].map(str::to_owned).to_vec()
+        [Account::READER.secret, Account::WRITER.secret, Account::ADMIN.secret, WRONG, ROTATED]
+            .map(str::to_owned)
+            .to_vec()
     }
 
     async fn rotate(&mut self) -> bool {
@@ -80,6 +82,13 @@ impl suite::Encrypted for Subject {
 
     fn encrypted(&self, address: SocketAddr, tls: Tls) -> ZooKeeperSource {
         suite::Subject::source(self, address).tls(tls)
+    }
+}
+
+impl suite::Writable for Subject {
+    fn writer(&self, address: SocketAddr) -> ZooKeeperSource {
+        // Nobody else may make nodes.
+        ZooKeeperSource::new(address.to_string(), KEY).user(Account::ADMIN.name, Account::ADMIN.secret)
     }
 }
 

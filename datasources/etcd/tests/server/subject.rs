@@ -6,7 +6,7 @@ use sentinel_etcd::{EtcdSource, Pem, Secret, Tls};
 use sentinel_testing::{
     Certificates, Proxy, Tls as Encryption,
     servers::{Account, Etcd, EtcdOptions, EtcdVersion, Server as _, Unavailable},
-    suite::{Credential, Encrypted, Subject},
+    suite::{Credential, Encrypted, Subject, Writable},
 };
 
 /// What the accounts of the server may read.
@@ -22,8 +22,8 @@ pub(crate) struct OnEtcd<const NEWER: bool> {
 }
 
 impl<const NEWER: bool> OnEtcd<NEWER> {
-    fn of(&self, address: SocketAddr, password: Secret) -> EtcdSource {
-        let source = EtcdSource::new([address.to_string()]).key(KEY).credentials(Account::READER.name, password);
+    fn of(&self, account: Account, address: SocketAddr, password: Secret) -> EtcdSource {
+        let source = EtcdSource::new([address.to_string()]).key(KEY).credentials(account.name, password);
         if NEWER { source.tls(trusting(self.etcd.certificates())) } else { source }
     }
 }
@@ -46,15 +46,15 @@ impl<const NEWER: bool> Subject for OnEtcd<NEWER> {
     }
 
     fn source(&self, address: SocketAddr) -> EtcdSource {
-        self.of(address, self.password.secret())
+        self.of(Account::READER, address, self.password.secret())
     }
 
     fn stranger(&self, address: SocketAddr) -> EtcdSource {
-        self.of(address, WRONG.into())
+        self.of(Account::READER, address, WRONG.into())
     }
 
     fn secrets(&self) -> Vec<String> {
-        [Account::READER.secret, WRONG, ROTATED].map(str::to_owned).to_vec()
+        [Account::READER.secret, Account::WRITER.secret, WRONG, ROTATED].map(str::to_owned).to_vec()
     }
 
     async fn rotate(&mut self) -> bool {
@@ -87,6 +87,14 @@ impl<const NEWER: bool> Encrypted for OnEtcd<NEWER> {
 
     fn encrypted(&self, address: SocketAddr, tls: Tls) -> EtcdSource {
         self.source(address).tls(tls)
+    }
+}
+
+impl<const NEWER: bool> Writable for OnEtcd<NEWER> {
+    const NO_ANSWER: &'static str = "no answer within 3000 ms";
+
+    fn writer(&self, address: SocketAddr) -> EtcdSource {
+        self.of(Account::WRITER, address, Account::WRITER.secret.into())
     }
 }
 
