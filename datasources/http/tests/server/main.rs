@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         access::secrets_are_told_nowhere,
         publishing::what_is_published_says_how_it_is_written,
         publishing::a_server_without_tags_has_no_revisions,
-        publishing::a_revision_is_told_and_a_document_taken_by_the_server_alone,
+        publishing::neither_a_denial_nor_a_redirect_is_taken_for_success,
     ];
     run(suite::all::<Subject>().into_iter().chain(own))
 }

@@ -39,7 +39,7 @@ pub(super) async fn a_server_without_tags_has_no_revisions() -> Result<(), Unava
     Ok(())
 }
 
-pub(super) async fn a_revision_is_told_and_a_document_taken_by_the_server_alone() -> Result<(), Unavailable> {
+pub(super) async fn neither_a_denial_nor_a_redirect_is_taken_for_success() -> Result<(), Unavailable> {
     let server = HttpServer::start().await;
     let (mut source, url) = (source(&server), server.url());
     server.require_bearer("token");
