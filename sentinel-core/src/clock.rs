@@ -205,6 +205,11 @@ impl Time {
     }
 }
 
+/// In milliseconds: exactly where they are whole, up to 104 days. By way of seconds, fractions would come of some.
+pub(crate) fn millis(duration: Duration) -> f64 {
+    duration.as_nanos() as f64 / 1e6
+}
+
 /// A duration in nanoseconds, at most `u64::MAX` of them: 584 years.
 pub(crate) fn saturating_nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)

@@ -341,6 +341,17 @@ fn errors(rules: &Rules, encoding: &Encoding) -> Vec<String> {
 }
 
 #[test]
+fn whole_milliseconds_stay_whole() {
+    // 1.028666 s times a thousand is a little less than that.
+    let rules = Rules::new().system([SystemRule::avg_response_time(Duration::from_millis(1_028_666))]);
+    for dialect in OTHERS {
+        let encoding = encoding(dialect).family("system");
+        let text = rules.encode(&encoding).unwrap();
+        assert_eq!(Rules::decode(text.as_bytes(), &encoding).unwrap().rules, rules, "{text}");
+    }
+}
+
+#[test]
 fn what_a_form_cannot_say_is_named_with_rule_field_and_value() {
     let no_form = |dialect: &str| format!("but documents of Sentinel for {dialect} have no form for it");
     let second = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use super::{
     Dialect, Report, Rule, Warning,
     invalid::{Problem, Quoted, Theirs},
 };
-use crate::families::Family;
+use crate::{clock, families::Family};
 
 /// The names that the fields of a rule have in the documents of others, beside those that they have in ours. Fields of
 /// objects in a list are written as `items[].threshold`.
@@ -445,7 +445,7 @@ impl Writer {
 
     /// Writes a duration in milliseconds.
     pub(crate) fn millis(&mut self, name: &'static str, value: Duration) {
-        self.number(name, value.as_nanos() as f64 / 1e6);
+        self.number(name, clock::millis(value));
     }
 
     /// Writes a duration in seconds.

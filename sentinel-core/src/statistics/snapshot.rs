@@ -146,5 +146,5 @@ pub struct Totals {
 
 #[cfg(feature = "json")]
 pub(crate) fn as_millis<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(duration.as_secs_f64() * 1_000.0)
+    serializer.serialize_f64(crate::clock::millis(*duration))
 }

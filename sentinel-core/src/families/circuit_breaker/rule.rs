@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::CircuitBreaker;
 use crate::{
+    clock,
     families::Params,
     rules::{Report, Rule},
 };
@@ -346,7 +347,7 @@ impl BreakerParams {
 
 fn duration(report: &mut Report<'_>, field: &'static str, value: Duration, min: Duration, expected: &'static str) {
     if !(min..=MAX_DURATION).contains(&value) {
-        report.invalid(field, value.as_secs_f64() * 1e3, expected);
+        report.invalid(field, clock::millis(value), expected);
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Flow;
 use crate::{
+    clock,
     families::{Params, origin::OriginSelector},
     rules::{Report, Rule},
 };
@@ -236,7 +237,7 @@ impl Params for FlowParams {
     fn validate(&self, report: &mut Report<'_>) {
         self.validate_threshold(report);
         if !(MIN_INTERVAL..=MAX_INTERVAL).contains(&self.interval) {
-            report.invalid("intervalMs", self.interval.as_secs_f64() * 1e3, "an interval lasts from 1 ms to 7 days");
+            report.invalid("intervalMs", clock::millis(self.interval), "an interval lasts from 1 ms to 7 days");
         }
         self.origin.validate(report);
         if let Strategy::WarmUp { period, cold_factor } = self.strategy {
@@ -254,7 +255,7 @@ impl Params for FlowParams {
         if let Behavior::Throttle { max_queueing_time } = self.behavior
             && max_queueing_time > MAX_QUEUEING_TIME
         {
-            let millis = max_queueing_time.as_secs_f64() * 1e3;
+            let millis = clock::millis(max_queueing_time);
             report.invalid("maxQueueingTimeMs", millis, "a call waits for an hour at most");
         }
         self.validate_window(report);

@@ -5,6 +5,7 @@ use std::{collections::HashSet, fmt, time::Duration};
 use super::{Hotspot, limits::Keys};
 use crate::{
     call::Arg,
+    clock,
     families::Params,
     rules::{Report, Rule},
 };
@@ -310,12 +311,12 @@ impl Params for HotspotParams {
             );
         }
         if !(MIN_INTERVAL..=MAX_INTERVAL).contains(&self.interval) {
-            report.invalid("intervalMs", self.interval.as_secs_f64() * 1e3, "an interval lasts from 1 ms to 7 days");
+            report.invalid("intervalMs", clock::millis(self.interval), "an interval lasts from 1 ms to 7 days");
         }
         if let HotspotMetric::Throttle { max_queueing_time } = self.metric
             && max_queueing_time > MAX_QUEUEING_TIME
         {
-            let millis = max_queueing_time.as_secs_f64() * 1e3;
+            let millis = clock::millis(max_queueing_time);
             report.invalid("maxQueueingTimeMs", millis, "a call waits for an hour at most");
         }
         if !(1..=MAX_CAPACITY).contains(&self.capacity) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Isolation;
 use crate::{
+    clock,
     families::{Params, Shares, origin::OriginSelector},
     rules::{Report, Rule},
 };
@@ -234,7 +235,7 @@ impl Params for IsolationParams {
             report.invalid("maxQueueSize", queue.max_waiting, "a queue has room for 1 to 1,000,000 calls");
         }
         if queue.max_wait.is_zero() || queue.max_wait > MAX_QUEUEING_TIME {
-            let millis = queue.max_wait.as_secs_f64() * 1e3;
+            let millis = clock::millis(queue.max_wait);
             report.invalid("maxQueueingTimeMs", millis, "a call waits for more than 0 ms and an hour at most");
         }
     }
@@ -266,7 +267,7 @@ impl IsolationParams {
             report.invalid("threshold", self.threshold, "the first limit is from minThreshold to maxThreshold");
         }
         if !(MIN_WINDOW..=MAX_WINDOW).contains(&window) {
-            report.invalid("windowMs", window.as_secs_f64() * 1e3, "a window lasts from 10 ms to 10 s");
+            report.invalid("windowMs", clock::millis(window), "a window lasts from 10 ms to 10 s");
         }
         match algorithm {
             Algorithm::Aimd { backoff, max_response_time } => {
@@ -274,7 +275,7 @@ impl IsolationParams {
                     report.invalid("backoff", backoff, "it is from 0.5 to below 1");
                 }
                 if max_response_time.is_zero() || max_response_time > MAX_RESPONSE_TIME {
-                    let millis = max_response_time.as_secs_f64() * 1e3;
+                    let millis = clock::millis(max_response_time);
                     report.invalid("maxResponseTimeMs", millis, "a response time is above 0 ms and at most an hour");
                 }
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Shedding;
 use crate::{
+    clock,
     families::Params,
     rules::{Report, Rule},
 };
@@ -112,7 +113,7 @@ impl Params for SheddingParams {
             report.invalid("k", self.k, "it is a number from 1.1 to 100");
         }
         if !(MIN_INTERVAL..=MAX_INTERVAL).contains(&self.interval) {
-            report.invalid("intervalMs", self.interval.as_secs_f64() * 1e3, "an interval lasts from 1 s to 1 h");
+            report.invalid("intervalMs", clock::millis(self.interval), "an interval lasts from 1 s to 1 h");
         }
         if !(self.max_share > 0.0 && self.max_share <= 1.0) {
             report.invalid("maxShare", self.max_share, "a share is above 0 and at most 1");

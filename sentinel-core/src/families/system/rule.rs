@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::System;
 use crate::{
+    clock,
     families::{Params, Shares},
     rules::{Report, Rule},
     signals::SignalName,
@@ -103,7 +104,7 @@ impl Metric {
             | Self::MemoryUsage(threshold)
             | Self::InboundQps(threshold) => threshold,
             Self::InFlight(permits) => permits.into(),
-            Self::AvgResponseTime(time) => time.as_secs_f64() * 1e3,
+            Self::AvgResponseTime(time) => clock::millis(time),
         }
     }
 }
