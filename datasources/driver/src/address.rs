@@ -42,6 +42,7 @@ impl Address {
             return Some(Self { host: ip.to_string(), port: default_port });
         }
         let (host, port) = match text.rsplit_once(':') {
+            Some((_, port)) if !port.bytes().all(|byte| byte.is_ascii_digit()) => return None,
             Some((host, port)) => (host, port.parse().ok()?),
             None => (text, default_port),
         };
@@ -83,7 +84,9 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_named_unless_it_may_hold_a_password() {
-        for text in ["", ":6379", "a:", "a:x", "a:70000", "a:b:1", "a b", "a/b", "http://a", "http://a:1", "[a]:1"] {
+        for text in
+            ["", ":6379", "a:", "a:x", "a:+1", "a:70000", "a:b:1", "a b", "a/b", "http://a", "http://a:1", "[a]:1"]
+        {
             let told = Address::parse(text, 1).unwrap_err().to_string();
             let expected = format!("`{text}` is no host, and no host and port with a colon between");
             assert_eq!(told, format!("the server's address cannot be used: {expected}"));

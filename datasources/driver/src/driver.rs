@@ -56,10 +56,10 @@ pub(crate) enum Place {
 struct Kept {
     parts: Parts,
     snapshot: Option<Snapshot>,
+    /// Whether the snapshot may be written: not before a start is done, which may have to read it.
+    may_save: bool,
     /// Whether what is in force is not on disk yet.
     is_unsaved: bool,
-    /// Why it could not be written there.
-    save_error: Option<Arc<SourceError>>,
     sentinel: Sentinel,
     /// Tells that the run is over when it goes: not before the last work on all of this.
     _running: watch::Sender<()>,
@@ -80,8 +80,8 @@ impl<S: Source> Driver<S> {
         let kept = Kept {
             parts: Parts::new(name.clone(), settings.max_size, when_missing),
             snapshot: snapshot.map(|path| Snapshot::new(path, name.clone(), settings.max_size)),
+            may_save: false,
             is_unsaved: false,
-            save_error: None,
             sentinel: sentinel.clone(),
             _running: running,
         };
@@ -106,6 +106,10 @@ impl<S: Source> Driver<S> {
         let mut pauses = self.settings.backoff.pauses();
         let (mut connection, outcome) = self.begin(&mut pauses).await;
         let has_failed = outcome.is_err();
+        if !has_failed {
+            let save_error = self.work(0, Kept::begin_saving).await;
+            self.saved(save_error);
+        }
         // Nobody hears it when the start was given up, and then the run is about to be dropped.
         let _ = started.send(outcome);
         if has_failed {
@@ -301,13 +305,9 @@ impl<S: Source> Driver<S> {
     /// Keeps in the status what is in force now.
     fn in_force(&mut self, applied: &Applied, from_snapshot: bool) {
         self.is_refused = applied.is_refused;
+        self.saved(applied.save_error.clone());
         let mut status = self.status.lock();
         status.documents = applied.documents.clone();
-        let told = status.snapshot_error.as_ref().map(ToString::to_string);
-        if let Some(error) = applied.save_error.as_ref().filter(|error| Some(error.to_string()) != told) {
-            tracing::error!(source = status.source, %error, "the rules are in force, but not kept on disk");
-        }
-        status.snapshot_error = applied.save_error.clone();
         if !applied.changed {
             return;
         }
@@ -327,6 +327,15 @@ impl<S: Source> Driver<S> {
                 tracing::warn!(source, key = document.key, %warning, "the rules are odd");
             }
         }
+    }
+
+    /// Keeps in the status whether what is in force is on disk as well, where it should be.
+    fn saved(&self, error: Option<Arc<SourceError>>) {
+        let mut status = self.status.lock();
+        if let (None, Some(error)) = (&status.snapshot_error, &error) {
+            tracing::error!(source = status.source, %error, "the rules are in force, but not kept on disk");
+        }
+        status.snapshot_error = error;
     }
 
     /// Keeps in the status that the source was read, and what is wrong with its documents.
@@ -373,28 +382,37 @@ impl<S: Source> Driver<S> {
 impl Kept {
     fn apply(&mut self, documents: Vec<Document>, whole: bool) -> Applied {
         let applied = self.parts.apply(&self.sentinel, documents, whole);
-        self.save(applied)
+        self.keep(applied)
     }
 
     fn again(&mut self) -> Applied {
         let applied = self.parts.again(&self.sentinel);
-        self.save(applied)
-    }
-
-    /// Keeps on disk what has changed, and what could not be kept before.
-    fn save(&mut self, applied: Applied) -> Applied {
-        self.is_unsaved |= applied.changed;
-        if let Some(snapshot) = self.snapshot.as_ref().filter(|_| self.is_unsaved) {
-            let saved = snapshot.save(self.parts.in_force());
-            self.is_unsaved = saved.is_err();
-            self.save_error = saved.err().map(Arc::new);
-        }
-        Applied { save_error: self.save_error.clone(), ..applied }
+        self.keep(applied)
     }
 
     fn restore(&mut self) -> Result<Applied, SourceError> {
         let rules = self.snapshot.as_ref().map(Snapshot::load).transpose()?.unwrap_or_default();
-        Ok(self.parts.restore(&self.sentinel, rules))
+        let applied = self.parts.restore(&self.sentinel, rules);
+        Ok(self.keep(applied))
+    }
+
+    fn begin_saving(&mut self) -> Option<Arc<SourceError>> {
+        self.may_save = true;
+        self.save()
+    }
+
+    /// Keeps on disk what has changed.
+    fn keep(&mut self, applied: Applied) -> Applied {
+        self.is_unsaved |= applied.changed;
+        Applied { save_error: self.save(), ..applied }
+    }
+
+    /// Writes what is not on disk yet: why it could not be.
+    fn save(&mut self) -> Option<Arc<SourceError>> {
+        let snapshot = self.snapshot.as_ref().filter(|_| self.may_save && self.is_unsaved)?;
+        let saved = snapshot.save(self.parts.in_force());
+        self.is_unsaved = saved.is_err();
+        saved.err().map(Arc::new)
     }
 }
 

@@ -40,7 +40,7 @@ impl ZooKeeperSource {
     /// with commas between. The port is 2181 where it is left out.
     pub fn new(servers: impl AsRef<str>, key: impl Into<Key>) -> Self {
         Self {
-            servers: servers.as_ref().split(',').map(|server| Address::parse(server.trim(), DEFAULT_PORT)).collect(),
+            servers: addresses(servers.as_ref()),
             keys: vec![key.into()],
             user: None,
             password: None,
@@ -93,6 +93,12 @@ impl ZooKeeperSource {
         }
         self.servers.as_deref().map_err(SourceError::clone)
     }
+}
+
+fn addresses(text: &str) -> Result<Vec<Address>, SourceError> {
+    // In parts, a password with a comma in it would not be known for one.
+    let parts = if text.contains('@') { vec![text] } else { text.split(',').collect() };
+    parts.into_iter().map(|server| Address::parse(server.trim(), DEFAULT_PORT)).collect()
 }
 
 fn is_path(path: &str) -> bool {
@@ -149,7 +155,7 @@ mod tests {
             );
         }
         assert!(told(ZooKeeperSource::new("zk1", "/a").user("a:b", "")).starts_with("the name of the user"));
-        let source = ZooKeeperSource::new("zk1", "/a").user("orders", "hunter2");
-        assert!(!format!("{source:?}").contains("hunter2"));
+        let source = ZooKeeperSource::new("zk://orders:hunter2,x@zk1", "/a").user("orders", "hunter2");
+        assert!(!format!("{source:?} {:?}", source.servers()).contains("hunter2"));
     }
 }

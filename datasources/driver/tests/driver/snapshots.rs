@@ -75,6 +75,31 @@ async fn rules_that_are_refused_at_a_start_leave_those_of_the_snapshot_in_force(
 }
 
 #[tokio::test]
+async fn an_optional_start_with_a_broken_document_has_its_rules_from_the_snapshot_and_keeps_them_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let isolation = |threshold| format!("isolation: [{{resource: r, threshold: {threshold}}}]");
+    let server = Server::of(&[("a", &flow(1)), ("b", &isolation(1))]);
+    let source = || {
+        let source = Datasource::new(server.clone()).snapshot(folder.path().join("rules.snapshot"));
+        source.start_within(Duration::from_millis(300))
+    };
+    source().start(&Sentinel::default()).await.unwrap().stop().await;
+
+    server.put("a", "flow: 7");
+    server.put("b", &isolation(2));
+    // The second time, from what the first one has left on disk.
+    for _ in 0..2 {
+        let sentinel = Sentinel::default();
+        let watch = source().optional().start(&sentinel).await.unwrap();
+        let rules = sentinel.rules().get("memory").unwrap();
+        assert_eq!((rules.flow[0].params.threshold, rules.isolation[0].params.threshold), (1.0, 2));
+        assert!(!watch.status().is_healthy());
+        watch.stop().await;
+        server.kill();
+    }
+}
+
+#[tokio::test]
 async fn a_snapshot_does_not_bring_back_what_the_source_has_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let isolation = "isolation: [{resource: r, threshold: 1}]";

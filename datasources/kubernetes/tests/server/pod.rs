@@ -59,12 +59,15 @@ pub(crate) async fn a_pod_is_told_nothing_and_finds_the_rules_of_its_namespace()
         .env("KUBERNETES_SERVICE_PORT", address.port().to_string())
         .kill_on_drop(true)
         .output()
-        .await
-        .unwrap();
+        .await;
+    let unavailable = |why: &str| {
+        let reason = format!("this machine gives a pod no file system of its own: {}", why.trim());
+        Unavailable { server: "Kubernetes", reason }
+    };
+    let pod = pod.map_err(|error| unavailable(&error.to_string()))?;
     let complaint = String::from_utf8_lossy(&pod.stderr);
-    if complaint.starts_with("unshare: ") {
-        let reason = format!("this machine gives a pod no file system of its own: {}", complaint.trim());
-        return Err(Unavailable { server: "Kubernetes", reason });
+    if ["unshare: ", "mount: "].iter().any(|program| complaint.starts_with(program)) {
+        return Err(unavailable(&complaint));
     }
     assert_eq!((String::from_utf8_lossy(&pod.stdout).trim(), &*complaint), ("[7.0]", ""));
     Ok(())
