@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use sentinel_core::{Rules, Sentinel, Warning};
+use sentinel_core::{ReplaceError, Rules, Sentinel, Warning};
 
 use crate::{Document, DocumentStatus, Outcome, Payload, SourceError, WhenMissing};
 
@@ -230,12 +230,17 @@ impl Parts {
                 }
                 false
             }
-            Err(_) => self.put_in_force_in_part(sentinel, chosen),
+            Err(error) => self.put_in_force_in_part(sentinel, chosen, error),
         }
     }
 
     /// Where the rules of all keys together are refused, puts in force what is good beside what is in force already.
-    fn put_in_force_in_part(&mut self, sentinel: &Sentinel, chosen: BTreeMap<String, Arc<Good>>) -> bool {
+    fn put_in_force_in_part(
+        &mut self,
+        sentinel: &Sentinel,
+        chosen: BTreeMap<String, Arc<Good>>,
+        error: ReplaceError,
+    ) -> bool {
         let (mut in_force, mut news) = (BTreeMap::new(), Vec::new());
         for (key, good) in chosen {
             let before = self.parts.get(&key).and_then(|part| part.in_force.clone());
@@ -244,7 +249,7 @@ impl Parts {
             }
             in_force.extend(before.map(|before| (key, before)));
         }
-        self.add(sentinel, &mut in_force, &news);
+        self.add_parts_of(sentinel, &news, error, &mut in_force);
         let changed = self.parts.iter().any(|(key, part)| !is_same(part.in_force.as_ref(), in_force.get(key)));
         // Also when nothing is left of what changed: the last attempt may have been one that was refused.
         if changed && self.replace(sentinel, &in_force).is_ok() {
@@ -253,34 +258,33 @@ impl Parts {
         changed
     }
 
-    /// Puts these in force beside others, all at once if they are taken, else half by half, so that few attempts find the
+    /// Of these, which are refused beside others, puts in force what is taken: half by half, so that few attempts find the
     /// few of many that are to blame.
-    fn add(&mut self, sentinel: &Sentinel, others: &mut BTreeMap<String, Arc<Good>>, news: &[(String, Arc<Good>)]) {
-        if news.is_empty() {
+    fn add_parts_of(
+        &mut self,
+        sentinel: &Sentinel,
+        refused: &[(String, Arc<Good>)],
+        error: ReplaceError,
+        others: &mut BTreeMap<String, Arc<Good>>,
+    ) {
+        if let [(key, _)] = refused {
+            if let Some(part) = self.parts.get_mut(key) {
+                part.refused = Some(Arc::new(SourceError::Rules { key: key.clone(), error }));
+            }
             return;
         }
-        let mut together = others.clone();
-        together.extend(news.iter().cloned());
-        match (self.replace(sentinel, &together), news) {
-            (Ok(()), _) => *others = together,
-            (Err(error), [(key, _)]) => {
-                if let Some(part) = self.parts.get_mut(key) {
-                    part.refused = Some(Arc::new(SourceError::Rules { key: key.clone(), error }));
-                }
-            }
-            (Err(_), _) => {
-                let (first, second) = news.split_at(news.len() / 2);
-                self.add(sentinel, others, first);
-                self.add(sentinel, others, second);
+        let (first, second) = refused.split_at(refused.len() / 2);
+        for half in [first, second].into_iter().filter(|half| !half.is_empty()) {
+            let mut together = others.clone();
+            together.extend(half.iter().cloned());
+            match self.replace(sentinel, &together) {
+                Ok(()) => *others = together,
+                Err(error) => self.add_parts_of(sentinel, half, error, others),
             }
         }
     }
 
-    fn replace(
-        &self,
-        sentinel: &Sentinel,
-        chosen: &BTreeMap<String, Arc<Good>>,
-    ) -> Result<(), sentinel_core::ReplaceError> {
+    fn replace(&self, sentinel: &Sentinel, chosen: &BTreeMap<String, Arc<Good>>) -> Result<(), ReplaceError> {
         let mut all = Rules::new();
         for good in chosen.values() {
             all.append(good.rules.clone());

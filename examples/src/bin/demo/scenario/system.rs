@@ -47,8 +47,8 @@ pub(super) async fn perform(report: &mut Report) -> Outcome {
 
     let words = format!("the rule costs nothing: {} answers in time, and {} without it", with.in_time, without.in_time);
     report.expect(with.in_time >= without.in_time && with.in_time > 0, words);
-    let words = format!("the p99 of answers is at most half: {:.1?} of {:.1?}", with.p99, without.p99);
-    report.expect(with.p99 * 2 <= without.p99, words);
+    let words = format!("the p99 of answers is at most a third: {:.1?} of {:.1?}", with.p99, without.p99);
+    report.expect(with.p99 * 3 <= without.p99, words);
     let words = format!("a refusal (503) takes a tenth of that: {:.1?} (median of {})", with.refusal, with.refused);
     report.expect(with.refused > 0 && with.refusal * 10 <= without.p99, words);
     let usage = sentinel.signals().cpu_usage();
