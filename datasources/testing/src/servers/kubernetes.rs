@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::{
-    Account, Etcd, EtcdOptions, EtcdVersion, Server, Unavailable,
+    Account, Etcd, EtcdOptions, Server, Unavailable,
     client::{Failure, Route, Web},
     locate,
     process::Process,
@@ -28,9 +28,6 @@ const NAME: &str = "Kubernetes";
 
 /// From 1.24 on, the port without encryption cannot even be turned off any more.
 const FIRST_WITHOUT_INSECURE_PORT: u32 = 24;
-
-/// From 1.34 on, an etcd before 3.5 is not enough.
-const FIRST_FOR_ETCD_3_5: u32 = 34;
 
 /// What may be asked of [`Kubernetes`]: nothing yet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -143,8 +140,7 @@ impl Server for Kubernetes {
         let apiserver = locate(NAME, "kube-apiserver")?;
         let certificates = Certificates::new();
         let minor = minor(&run(Command::new(&apiserver).arg("--version"), b"").await);
-        let version = if minor < FIRST_FOR_ETCD_3_5 { EtcdVersion::Installed } else { EtcdVersion::V3_5 };
-        let etcd = Etcd::start(EtcdOptions { version, ..EtcdOptions::default() }).await?;
+        let etcd = Etcd::start(EtcdOptions::default()).await?;
         let folder = super::folder();
         write_credentials(folder.path());
         let address = loopback(free_port(&[0]));
