@@ -1,15 +1,53 @@
-use std::{fmt, io, mem, sync::Arc};
+use std::{
+    cell::RefCell,
+    fmt, io,
+    sync::{Arc, Once},
+};
 
 use parking_lot::Mutex;
 use sentinel_core::Sentinel;
 use sentinel_datasource::{Datasource, Source, StartError, Watch};
 use tokio::runtime::{self, Runtime};
-use tracing::{Dispatch, dispatcher};
 use tracing_log::LogTracer;
 use tracing_subscriber::{
-    filter::LevelFilter,
+    filter::{LevelFilter, dynamic_filter_fn},
     fmt::format::{self, FmtSpan},
+    layer::SubscriberExt as _,
 };
+
+thread_local! {
+    /// Where it is written what is logged on this thread, if it is heard.
+    static HEARD: RefCell<Option<Written>> = const { RefCell::new(None) };
+}
+
+/// Nothing on a thread that is about to end.
+fn heard() -> Option<Written> {
+    HEARD.try_with(|heard| heard.borrow().clone()).ok().flatten()
+}
+
+/// From now on, threads can be heard.
+///
+/// By one subscriber for all of them: a place in the code that logs asks but once whether anybody listens, on the
+/// thread that comes there first. Were it one that nobody hears, the others would not be heard there either.
+///
+/// # Panics
+///
+/// When somebody else in this program listens.
+pub(crate) fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // So that what the crate `log` is told is heard too.
+        LogTracer::init().expect("nobody else listens");
+        let subscriber = tracing_subscriber::fmt()
+            .event_format(format::format().with_ansi(false))
+            .with_max_level(LevelFilter::TRACE)
+            .with_span_events(FmtSpan::NEW | FmtSpan::CLOSE)
+            .with_writer(|| heard().unwrap_or_default())
+            .finish()
+            .with(dynamic_filter_fn(|_, _| heard().is_some()));
+        tracing::subscriber::set_global_default(subscriber).expect("nobody else listens");
+    });
+}
 
 /// All that is logged on its threads, by whatever library and at whatever level.
 ///
@@ -40,21 +78,13 @@ impl Logs {
     /// When they cannot be started.
     #[expect(clippy::new_without_default, reason = "threads are started on purpose")]
     pub fn new() -> Self {
-        // So that what the crate `log` is told is heard too. Another test in this program may have come first.
-        let _ = LogTracer::init();
+        listen();
         let written = Written::default();
-        let writer = written.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .event_format(format::format().with_ansi(false))
-            .with_max_level(LevelFilter::TRACE)
-            .with_span_events(FmtSpan::NEW | FmtSpan::CLOSE)
-            .with_writer(move || writer.clone());
-        let dispatch = Dispatch::new(subscriber.finish());
+        let heard = written.clone();
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
-            // As long as the thread lasts.
-            .on_thread_start(move || mem::forget(dispatcher::set_default(&dispatch)))
+            .on_thread_start(move || HEARD.set(Some(heard.clone())))
             .build();
         Self { written, runtime: Some(runtime.expect("a runtime can be started")) }
     }
@@ -159,6 +189,15 @@ mod tests {
         assert!(text.contains("by tracing") && text.contains("a::library") && text.contains("by log"), "{text}");
         assert!(!text.contains("elsewhere"), "{text}");
         logs.hold_none_of([SECRET]);
+    }
+
+    #[tokio::test]
+    async fn what_another_thread_has_logged_before_is_heard_all_the_same() {
+        let log = || tracing::info!("by both");
+        let logs = Logs::new();
+        thread::spawn(log).join().unwrap();
+        logs.hear(async move { log() }).await;
+        assert_eq!(logs.text().matches("by both").count(), 1, "{}", logs.text());
     }
 
     #[tokio::test]

@@ -6,7 +6,10 @@ use libtest_mimic::{Arguments, Completion, Failed};
 use parking_lot::Mutex;
 use tokio::{runtime, time};
 
-use crate::servers::{Demand, Unavailable};
+use crate::{
+    logs,
+    servers::{Demand, Unavailable},
+};
 
 /// Trials of one program at the same time, where the command line says nothing else: each may have a server.
 const THREADS: usize = 2;
@@ -108,6 +111,7 @@ pub fn run(trials: impl IntoIterator<Item = Trial>) -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
     let demand = Demand::from_env();
+    logs::listen();
     let skipped = Arc::<Mutex<BTreeSet<Unavailable>>>::default();
     let trials = trials.into_iter().map(|Trial { name, kind, test }| {
         let skipped = Arc::clone(&skipped);
