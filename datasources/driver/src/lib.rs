@@ -7,6 +7,8 @@ mod datasource;
 mod driver;
 mod error;
 mod key;
+#[cfg(feature = "rustls")]
+mod line;
 mod parts;
 mod publish;
 mod snapshot;
@@ -17,6 +19,8 @@ mod watch;
 
 pub use secrecy;
 
+#[cfg(feature = "rustls")]
+pub use self::line::{Fault, Line};
 pub use self::{
     address::Address,
     backoff::Backoff,

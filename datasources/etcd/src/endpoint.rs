@@ -1,6 +1,6 @@
 use std::fmt;
 
-use sentinel_datasource::{Cause, SourceError};
+use sentinel_datasource::{Address, Cause, SourceError};
 use tonic::transport::Uri;
 
 /// Where etcd listens, when an address does not say it.
@@ -13,8 +13,7 @@ pub(crate) struct Endpoint(String);
 /// What an endpoint says.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    pub(crate) host: String,
-    pub(crate) port: u16,
+    pub(crate) address: Address,
     pub(crate) is_encrypted: bool,
     /// The address with its scheme.
     pub(crate) uri: Uri,
@@ -48,7 +47,8 @@ impl Endpoint {
             return Err(because("it names no host"));
         }
         let is_encrypted = uri.scheme_str() == Some("https");
-        Ok(Place { host, port: uri.port_u16().unwrap_or(PORT), is_encrypted, uri })
+        let address = Address { host, port: uri.port_u16().unwrap_or(PORT) };
+        Ok(Place { address, is_encrypted, uri })
     }
 }
 
@@ -71,7 +71,7 @@ mod tests {
 
     fn place(text: &str, has_tls: bool) -> Result<(String, u16, bool), String> {
         let place = Endpoint::new(text).place(has_tls).map_err(|error| error.to_string())?;
-        Ok((place.host, place.port, place.is_encrypted))
+        Ok((place.address.host, place.address.port, place.is_encrypted))
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! What the client's errors mean.
 
-use std::{error::Error as _, io};
+use std::error::Error as _;
 
 use etcd_client::Error;
-use sentinel_datasource::{Cause, SourceError, Tls};
+use sentinel_datasource::{Cause, Fault, SourceError};
 use tonic::{Code, Status};
-
-use crate::line::Fault;
 
 /// What the server says when a name, a password or a right is missing, whatever the code that comes with it.
 const DENIALS: [&str; 4] =
@@ -18,16 +16,13 @@ pub(crate) fn failed(server: &str, fault: &Fault, error: Error) -> SourceError {
         // Only what this side says has a source.
         Error::GRpcStatus(status) => match status.source() {
             None => return refused(server, status.code(), status.message()),
-            Some(source) => Cause::from(source),
+            Some(source) => source,
         },
         // It says no more than that it is one.
-        Error::TransportError(error) => error.source().map_or_else(|| Cause::from(error), Cause::from),
+        Error::TransportError(error) => error.source().unwrap_or(error),
         _ => return SourceError::Failed { server: server.to_owned(), cause: Cause::from(error) },
     };
-    match fault.get() {
-        Some(fault) => lost(server, fault),
-        None => SourceError::Unreachable { server: server.to_owned(), cause },
-    }
+    SourceError::disconnected(server, fault.or(cause))
 }
 
 /// What it means that the server says no.
@@ -39,16 +34,6 @@ pub(crate) fn refused(server: &str, code: Code, message: &str) -> SourceError {
     } else {
         // A token that is not valid any more is among these: the next connection has a new one.
         SourceError::Failed { server, cause }
-    }
-}
-
-/// What it means that there is no line, or no more.
-pub(crate) fn lost(server: &str, error: &io::Error) -> SourceError {
-    let (server, cause) = (server.to_owned(), Cause::from(error));
-    if Tls::is_refused(error) {
-        SourceError::Denied { server, cause }
-    } else {
-        SourceError::Unreachable { server, cause }
     }
 }
 

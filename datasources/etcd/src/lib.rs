@@ -3,7 +3,6 @@
 mod connection;
 mod endpoint;
 mod error;
-mod line;
 mod link;
 mod publish;
 mod source;

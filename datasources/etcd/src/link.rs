@@ -3,7 +3,7 @@ use std::{future::ready, io};
 use etcd_client::{Channel, Client, ConnectOptions, Error, KvClient, WatchClient};
 use hyper_util::rt::TokioIo;
 use sentinel_datasource::{
-    SourceError, Tls,
+    Fault, Line, SourceError, Tls,
     secrecy::{ExposeSecret as _, SecretString},
 };
 use tonic::transport;
@@ -11,8 +11,7 @@ use tower::service_fn;
 
 use crate::{
     endpoint::Endpoint,
-    error::{failed, lost},
-    line::{Fault, Line},
+    error::failed,
     source::Patience,
     tasks::{Ending, Tasks},
 };
@@ -36,12 +35,8 @@ impl Link {
     ) -> Result<Self, SourceError> {
         let server = format!("etcd at {endpoint}");
         let place = endpoint.place(tls.is_some())?;
-        let encryption = match tls {
-            Some(tls) => Some(tls.connector(&place.host, &["h2"])?),
-            None if place.is_encrypted => Some(Tls::new().connector(&place.host, &["h2"])?),
-            None => None,
-        };
-        let line = Line::open((&place.host, place.port), encryption).await.map_err(|error| lost(&server, &error))?;
+        let tls = place.is_encrypted.then(|| tls.cloned().unwrap_or_default());
+        let line = Line::open(&server, &place.address, tls.as_ref(), &["h2"]).await?;
         let fault = line.fault();
         let tasks = Tasks::default();
         let ending = Ending(tasks.clone());

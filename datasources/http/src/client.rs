@@ -137,11 +137,10 @@ impl Client {
     fn broken(&self, error: reqwest::Error) -> SourceError {
         let error = error.without_url();
         let server = self.server.clone();
-        match () {
-            () if Tls::is_refused(&error) => SourceError::Denied { server, cause: error.into() },
-            () if error.is_builder() => SourceError::Failed { server, cause: error.into() },
-            () => SourceError::Unreachable { server, cause: error.into() },
+        if error.is_builder() {
+            return SourceError::Failed { server, cause: error.into() };
         }
+        SourceError::disconnected(server, &error)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the client says, as errors of a source.
 
 use kube::{client::AuthError, core::Status, runtime::watcher};
-use sentinel_datasource::{Cause, SourceError, Tls};
+use sentinel_datasource::{Cause, SourceError};
 use tower::BoxError;
 
 /// What went wrong with a request.
@@ -11,8 +11,7 @@ pub(crate) fn of_client(server: &str, error: kube::Error) -> SourceError {
         kube::Error::Api(status) => of_status(server, &status),
         kube::Error::Service(error) => match error.downcast::<SourceError>() {
             Ok(error) => *error,
-            Err(error) if Tls::is_refused(&*error) => SourceError::Denied { server, cause: Cause::from(Boxed(error)) },
-            Err(error) => SourceError::Unreachable { server, cause: Cause::from(Boxed(error)) },
+            Err(error) => SourceError::disconnected(server, &*error),
         },
         kube::Error::HyperError(error) => SourceError::Unreachable { server, cause: error.into() },
         kube::Error::ReadEvents(error) => SourceError::Unreachable { server, cause: error.into() },
@@ -71,22 +70,6 @@ fn of_credentials(error: &AuthError) -> Cause {
         AuthError::MissingCommand => "there is no command that prints them".to_owned(),
         _ => "they are not what they should be".to_owned(),
     })
-}
-
-/// An error whose kind nobody knows.
-#[derive(Debug)]
-struct Boxed(BoxError);
-
-impl std::fmt::Display for Boxed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Boxed {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use http::Uri;
 use sentinel_datasource::{Address, Cause, Secret, SourceError, Tls};
 
-use crate::{login::Account, server::Server};
+use crate::login::Account;
 
 /// How far the port of gRPC is from that of HTTP, where nobody says otherwise.
 const GRPC: u16 = 1_000;
@@ -18,17 +18,17 @@ pub(crate) struct Access {
 
 impl Access {
     /// Where a server speaks gRPC.
-    pub(crate) fn grpc_server(&self, server: &Server) -> Result<Server, SourceError> {
-        let port = self.grpc_port.or_else(|| server.0.port.checked_add(GRPC));
+    pub(crate) fn grpc_server(&self, server: &Address) -> Result<Address, SourceError> {
+        let port = self.grpc_port.or_else(|| server.port.checked_add(GRPC));
         let port = port.ok_or_else(|| SourceError::Setting {
             setting: "the server's address",
             cause: Cause::text(format!("`{server}` leaves no room for the port of gRPC, {GRPC} above")),
         })?;
-        Ok(Server(Address { host: server.0.host.clone(), port }))
+        Ok(Address { host: server.host.clone(), port })
     }
 
     /// Who logs in, if anybody does.
-    pub(crate) fn account(&self, server: &Server) -> Result<Option<Account>, SourceError> {
+    pub(crate) fn account(&self, server: &Address) -> Result<Option<Account>, SourceError> {
         let Some((user, password)) = &self.user else { return Ok(None) };
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         let url = self.login_url.clone().unwrap_or_else(|| login_url(&format!("{scheme}://{server}/nacos")))?;
@@ -52,13 +52,13 @@ pub(crate) fn login_url(text: &str) -> Result<Uri, SourceError> {
 mod tests {
     use super::*;
 
-    fn server(port: u16) -> Server {
-        Server(Address { host: "::1".to_owned(), port })
+    fn server(port: u16) -> Address {
+        Address { host: "::1".to_owned(), port }
     }
 
     #[test]
     fn the_port_of_grpc_is_a_thousand_above_unless_it_is_given() {
-        let grpc = |access: Access, port| access.grpc_server(&server(port)).map(|server| server.0.port);
+        let grpc = |access: Access, port| access.grpc_server(&server(port)).map(|server| server.port);
         assert_eq!(grpc(Access::default(), 8848).unwrap(), 9848);
         assert!(grpc(Access::default(), 65_000).unwrap_err().to_string().contains("`[::1]:65000`"));
         let given = Access { grpc_port: Some(7), ..Access::default() };

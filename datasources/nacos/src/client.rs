@@ -7,7 +7,7 @@ use http::{
 };
 use hyper_util::rt::TokioIo;
 use sentinel_datasource::{
-    Cause, SourceError,
+    Address, Cause, Fault, Line, SourceError,
     secrecy::{ExposeSecret as _, SecretString},
 };
 use tokio::{
@@ -27,8 +27,6 @@ use crate::{
     access::Access,
     login::Account,
     protocol::{Answer, HealthCheck, Message, PUSHES, Payload, Push, REQUEST, ServerCheck, Setup, Verdict},
-    server::Server,
-    stream::{Fault, Watched},
 };
 
 /// Answers to the server that wait to be sent. It asks little, and one that hears nothing is as good as gone.
@@ -57,22 +55,22 @@ struct Session {
 
 /// Where the client asks.
 pub(crate) struct Caller {
-    line: Line,
+    peer: Peer,
     grpc: Grpc<Channel>,
     token: Option<SecretString>,
 }
 
 /// Where the server asks.
 pub(crate) struct Pushes {
-    line: Line,
+    peer: Peer,
     incoming: BoxStream<'static, Result<Payload, Status>>,
     answers: mpsc::Sender<Payload>,
 }
 
 /// What both have to know of the connection.
 #[derive(Clone, Debug)]
-struct Line {
-    server: Server,
+struct Peer {
+    server: Address,
     /// The address of this side.
     client_ip: String,
     fault: Fault,
@@ -80,7 +78,7 @@ struct Line {
 
 impl Client {
     /// Connects, logs in, and registers the connection, so that the server pushes to it.
-    pub(crate) async fn connect(server: &Server, access: &Access, max_size: usize) -> Result<Self, SourceError> {
+    pub(crate) async fn connect(server: &Address, access: &Access, max_size: usize) -> Result<Self, SourceError> {
         let account = access.account(server)?;
         let token = match &account {
             Some(account) => Some(account.log_in().await?),
@@ -90,11 +88,11 @@ impl Client {
         let session = account.zip(renew_at).map(|(account, renew_at)| Session { account, renew_at });
 
         let server = access.grpc_server(server)?;
-        let (channel, line) = channel(server, access).await?;
+        let (channel, peer) = channel(server, access).await?;
         // Twice, as each character may need a backslash.
         let limit = max_size.saturating_mul(2).saturating_add(FRAME);
         let grpc = Grpc::new(channel).max_decoding_message_size(limit);
-        let caller = Caller { line, grpc, token: secret };
+        let caller = Caller { peer, grpc, token: secret };
         caller.succeed(caller.ask(&ServerCheck {}).await?)?;
         let mut pushes = caller.pushes();
         register(&caller, &mut pushes, &access.namespace).await?;
@@ -121,8 +119,8 @@ async fn register(caller: &Caller, pushes: &mut Pushes, namespace: &str) -> Resu
         tenant: namespace,
         labels: HashMap::from([("source", "sdk"), ("module", "config")]),
     };
-    let setup = Payload::new(&setup, &caller.line.client_ip, HashMap::new());
-    pushes.say(setup.map_err(|error| caller.line.garbled(error))?)?;
+    let setup = Payload::new(&setup, &caller.peer.client_ip, HashMap::new());
+    pushes.say(setup.map_err(|error| caller.peer.garbled(error))?)?;
     let registered = async {
         loop {
             let answer = caller.ask(&HealthCheck {}).await?;
@@ -143,33 +141,32 @@ async fn register(caller: &Caller, pushes: &mut Pushes, namespace: &str) -> Resu
 }
 
 /// A channel over one connection: when that has broken, so has the channel.
-async fn channel(server: Server, access: &Access) -> Result<(Channel, Line), SourceError> {
-    let (stream, client_ip) = server.open(access.tls.as_ref(), "h2").await?;
+async fn channel(server: Address, access: &Access) -> Result<(Channel, Peer), SourceError> {
+    let line = Line::open(&server.to_string(), &server, access.tls.as_ref(), &["h2"]).await?;
     let scheme = if access.tls.is_some() { "https" } else { "http" };
     let invalid = |error: InvalidUri| SourceError::Setting { setting: "the server's address", cause: error.into() };
     let origin: Uri = format!("{scheme}://{server}").parse().map_err(invalid)?;
-    let (stream, fault) = Watched::new(stream, server.clone());
-    let line = Line { server, client_ip, fault };
-    let mut stream = Some(TokioIo::new(stream));
+    let peer = Peer { server, client_ip: line.local_ip().to_string(), fault: line.fault() };
+    let mut line = Some(TokioIo::new(line));
     let once = service_fn(move |_| {
-        ready(stream.take().ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "the connection has broken")))
+        ready(line.take().ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "the connection has broken")))
     });
     // No keep-alive of HTTP/2: official servers end connections with more than one ping in five minutes.
     let endpoint = Endpoint::from(origin.clone()).origin(origin);
-    let channel = endpoint.connect_with_connector(once).await.map_err(|error| line.broken(&error))?;
-    Ok((channel, line))
+    let channel = endpoint.connect_with_connector(once).await.map_err(|error| peer.broken(&error))?;
+    Ok((channel, peer))
 }
 
 impl Caller {
     /// Asks the server; what it answers may be a refusal.
     pub(crate) async fn ask<M: Message>(&self, message: &M) -> Result<Answer, SourceError> {
         let token = self.token.as_ref().map(|token| ("accessToken".to_owned(), token.expose_secret().to_owned()));
-        let payload = Payload::new(message, &self.line.client_ip, token.into_iter().collect());
-        let payload = payload.map_err(|error| self.line.garbled(error))?;
+        let payload = Payload::new(message, &self.peer.client_ip, token.into_iter().collect());
+        let payload = payload.map_err(|error| self.peer.garbled(error))?;
         match self.call(payload).await {
-            Ok(answer) => answer.answer().map_err(|error| self.line.garbled(error)),
+            Ok(answer) => answer.answer().map_err(|error| self.peer.garbled(error)),
             Err(status) if status.code() == Code::OutOfRange => Ok(Answer::too_long(status.message())),
-            Err(status) => Err(self.line.failed(&status)),
+            Err(status) => Err(self.peer.failed(&status)),
         }
     }
 
@@ -183,7 +180,7 @@ impl Caller {
 
     /// What a refusal is in our words.
     pub(crate) fn succeed(&self, answer: Answer) -> Result<Answer, SourceError> {
-        let (server, cause) = (self.line.server.to_string(), Cause::text(answer.words()));
+        let (server, cause) = (self.peer.server.to_string(), Cause::text(answer.words()));
         match answer.verdict() {
             Verdict::Success => Ok(answer),
             Verdict::Denied => Err(SourceError::Denied { server, cause }),
@@ -202,7 +199,7 @@ impl Caller {
         };
         // Some servers open their side with the first push, which may be long in coming: so nobody waits for that here.
         let incoming = opening.try_flatten_stream().boxed();
-        Pushes { line: self.line.clone(), incoming, answers }
+        Pushes { peer: self.peer.clone(), incoming, answers }
     }
 }
 
@@ -227,20 +224,20 @@ impl Pushes {
     fn hear(&mut self, next: Option<Result<Payload, Status>>) -> Result<Push, SourceError> {
         let payload = match next {
             Some(Ok(payload)) => payload,
-            Some(Err(status)) => return Err(self.line.failed(&status)),
+            Some(Err(status)) => return Err(self.peer.failed(&status)),
             None => {
                 let cause = Cause::text("it has ended the connection");
-                return Err(SourceError::Unreachable { server: self.line.server.to_string(), cause });
+                return Err(SourceError::Unreachable { server: self.peer.server.to_string(), cause });
             }
         };
-        let (push, heard) = payload.push(&self.line.client_ip).map_err(|error| self.line.garbled(error))?;
+        let (push, heard) = payload.push(&self.peer.client_ip).map_err(|error| self.peer.garbled(error))?;
         if let Some(heard) = heard {
             self.say(heard)?;
         }
         match push {
             Push::Leave => {
                 let cause = Cause::text("it sends its clients to other servers");
-                Err(SourceError::Unreachable { server: self.line.server.to_string(), cause })
+                Err(SourceError::Unreachable { server: self.peer.server.to_string(), cause })
             }
             Push::Changed | Push::Other => Ok(push),
         }
@@ -249,12 +246,12 @@ impl Pushes {
     fn say(&self, payload: Payload) -> Result<(), SourceError> {
         self.answers.try_send(payload).map_err(|_| {
             let cause = Cause::text("it does not take what it has asked for");
-            SourceError::Unreachable { server: self.line.server.to_string(), cause }
+            SourceError::Unreachable { server: self.peer.server.to_string(), cause }
         })
     }
 }
 
-impl Line {
+impl Peer {
     /// What a call came to that has no answer.
     fn failed(&self, status: &Status) -> SourceError {
         let server = self.server.to_string();
@@ -269,7 +266,7 @@ impl Line {
 
     /// Why there is no connection any more, as near to the cause as it is known.
     fn broken(&self, error: &(dyn Error + 'static)) -> SourceError {
-        self.fault.get().cloned().unwrap_or_else(|| self.server.broken(error))
+        SourceError::disconnected(self.server.to_string(), self.fault.or(error))
     }
 
     /// What a message is that is none.
@@ -284,12 +281,12 @@ fn words(status: &Status) -> Cause {
 
 impl fmt::Debug for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Caller").field("line", &self.line).finish_non_exhaustive()
+        f.debug_struct("Caller").field("peer", &self.peer).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Pushes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pushes").field("line", &self.line).finish_non_exhaustive()
+        f.debug_struct("Pushes").field("peer", &self.peer).finish_non_exhaustive()
     }
 }

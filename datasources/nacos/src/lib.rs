@@ -6,9 +6,7 @@ mod connection;
 mod login;
 mod protocol;
 mod publish;
-mod server;
 mod source;
-mod stream;
 
 pub use sentinel_datasource::{
     Condition, Datasource, Key, Pem, Publish, PublishError, Secret, SourceError, StartError, State, Status,

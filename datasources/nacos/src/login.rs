@@ -11,13 +11,11 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use sentinel_datasource::{
-    Address, Cause, Secret, SourceError, Tls,
+    Address, Cause, Line, Secret, SourceError, Tls,
     secrecy::{ExposeSecret as _, SecretString},
 };
 use serde::Deserialize;
 use tokio::time::Instant;
-
-use crate::server::Server;
 
 /// Where servers give tokens: since version 3, and before that.
 const PATHS: [&str; 2] = ["/v3/auth/user/login", "/v1/auth/login"];
@@ -57,7 +55,7 @@ impl Account {
         };
         let default_port = if is_encrypted { 443 } else { 80 };
         let server = self.url.authority().and_then(|authority| Address::parse(authority.as_str(), default_port).ok());
-        let server = server.map(Server).ok_or_else(|| wrong("it names no host and port"))?;
+        let server = server.ok_or_else(|| wrong("it names no host and port"))?;
         let tls = is_encrypted.then(|| self.tls.clone().unwrap_or_default());
         let desk = Desk { server, tls, prefix: self.url.path().trim_end_matches('/') };
         let password = self.password.reveal()?;
@@ -81,7 +79,7 @@ impl fmt::Debug for Token {
 
 /// Where tokens are given.
 struct Desk<'a> {
-    server: Server,
+    server: Address,
     tls: Option<Tls>,
     prefix: &'a str,
 }
@@ -113,24 +111,27 @@ impl Desk<'_> {
     }
 
     async fn post(&self, path: &str, form: &str) -> Result<(StatusCode, Bytes), SourceError> {
-        let (stream, _) = self.server.open(self.tls.as_ref(), "http/1.1").await?;
-        let handshake = http1::handshake(TokioIo::new(stream)).await;
-        let (mut sender, connection) = handshake.map_err(|error| self.server.broken(&error))?;
+        let server = self.server.to_string();
+        let line = Line::open(&server, &self.server, self.tls.as_ref(), &["http/1.1"]).await?;
+        let fault = line.fault();
+        let broken = |error: hyper::Error| SourceError::disconnected(&server, fault.or(&error));
+        let handshake = http1::handshake(TokioIo::new(line)).await;
+        let (mut sender, connection) = handshake.map_err(broken)?;
         let request = Request::post(format!("{}{path}", self.prefix))
-            .header(HOST, self.server.to_string())
+            .header(HOST, &server)
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Full::new(Bytes::copy_from_slice(form.as_bytes())))
             .map_err(|error| SourceError::Setting { setting: "the address to log in at", cause: error.into() })?;
         let exchange = async {
-            let response = sender.send_request(request).await.map_err(|error| self.server.broken(&error))?;
+            let response = sender.send_request(request).await.map_err(broken)?;
             let status = response.status();
             match Limited::new(response.into_body(), MAX_ANSWER).collect().await {
                 Ok(body) => Ok((status, body.to_bytes())),
                 Err(error) => Err(match error.downcast::<hyper::Error>() {
-                    Ok(error) => self.server.broken(&*error),
+                    Ok(error) => broken(*error),
                     Err(error) => {
                         debug_assert!(error.is::<LengthLimitError>());
-                        SourceError::Failed { server: self.server.to_string(), cause: Cause::text(error.to_string()) }
+                        SourceError::Failed { server: server.clone(), cause: Cause::text(error.to_string()) }
                     }
                 }),
             }

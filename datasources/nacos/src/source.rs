@@ -10,7 +10,6 @@ use crate::{
     NacosConnection,
     access::{Access, login_url},
     client::Client,
-    server::Server,
 };
 
 /// The port of HTTP, where an address names none.
@@ -46,7 +45,7 @@ const DASHBOARD: [(&str, &str); 6] = [
 /// ```
 #[derive(Clone, Debug)]
 pub struct NacosSource {
-    servers: Vec<Result<Server, SourceError>>,
+    servers: Vec<Result<Address, SourceError>>,
     /// Which of them is the next: each instance begins with another, so that all of them have their share.
     turn: usize,
     pub(crate) access: Access,
@@ -159,8 +158,8 @@ impl NacosSource {
     }
 }
 
-fn locate(address: &str) -> Result<Server, SourceError> {
-    Address::parse(address, PORT).map(Server)
+fn locate(address: &str) -> Result<Address, SourceError> {
+    Address::parse(address, PORT)
 }
 
 impl Source for NacosSource {

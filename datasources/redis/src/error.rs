@@ -3,7 +3,7 @@
 use std::{error::Error, io, sync::Arc};
 
 use redis::{ErrorKind, RedisError};
-use sentinel_datasource::{Cause, SourceError, Tls};
+use sentinel_datasource::{Cause, SourceError};
 
 /// What the server says of who may not come in, or may not do that.
 const DENIALS: [&str; 4] = ["NOPERM", "NOAUTH", "WRONGPASS", "DENIED"];
@@ -11,22 +11,12 @@ const DENIALS: [&str; 4] = ["NOPERM", "NOAUTH", "WRONGPASS", "DENIED"];
 /// What came of a request.
 pub(crate) fn failure(server: &str, error: RedisError) -> SourceError {
     if let Some(error) = io_error(&error) {
-        return disconnection(server, error);
+        return SourceError::disconnected(server, error);
     }
     let is_denied =
         error.kind() == ErrorKind::AuthenticationFailed || error.code().is_some_and(|code| DENIALS.contains(&code));
     let (server, cause) = (server.to_owned(), Cause::from(error));
     if is_denied { SourceError::Denied { server, cause } } else { SourceError::Failed { server, cause } }
-}
-
-/// What came of a connection.
-pub(crate) fn disconnection(server: &str, error: &io::Error) -> SourceError {
-    let (server, cause) = (server.to_owned(), Cause::text(error.to_string()));
-    if Tls::is_refused(error) {
-        SourceError::Denied { server, cause }
-    } else {
-        SourceError::Unreachable { server, cause }
-    }
 }
 
 /// What came of the first request, in which the password is.

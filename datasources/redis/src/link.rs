@@ -1,21 +1,20 @@
 //! One connection to a server.
 
 use std::{
-    io,
     pin::{Pin, pin},
     time::Duration,
 };
 
 use redis::{
     AsyncConnectionConfig, Cmd, FromRedisValue, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisResult,
-    aio::{AsyncStream, MultiplexedConnection, SendError},
+    aio::{MultiplexedConnection, SendError},
 };
-use sentinel_datasource::{Address, Cause, SourceError, secrecy::ExposeSecret as _};
-use tokio::{net::TcpStream, time::timeout};
+use sentinel_datasource::{Cause, Line, SourceError, secrecy::ExposeSecret as _};
+use tokio::time::timeout;
 
 use crate::{
     RedisSource,
-    error::{disconnection, failure, first_failure, is_answer},
+    error::{failure, first_failure, is_answer},
 };
 
 /// How soon a server has to answer when all it is asked is whether it is there.
@@ -37,12 +36,13 @@ impl Link {
     ) -> Result<Self, SourceError> {
         let server = source.server();
         let login = login(source)?;
-        let stream = stream(source, &server).await?;
+        let address = source.address.as_ref().map_err(SourceError::clone)?;
+        let line = Line::open(&server, address, source.tls.as_ref(), &[]).await?;
         let config = AsyncConnectionConfig::new().set_response_timeout(None).set_push_sender(move |push| {
             told(push);
             Ok::<(), SendError>(())
         });
-        let (requests, driver) = MultiplexedConnection::new_with_config(&login, stream, config)
+        let (requests, driver) = MultiplexedConnection::new_with_config(&login, line, config)
             .await
             .map_err(|error| first_failure(&server, error))?;
         Ok(Self { server, requests, driver: Some(Box::pin(driver)) })
@@ -112,16 +112,4 @@ fn login(source: &RedisSource) -> Result<RedisConnectionInfo, SourceError> {
         login = login.set_password(password.reveal()?.expose_secret());
     }
     Ok(login)
-}
-
-async fn stream(source: &RedisSource, server: &str) -> Result<Pin<Box<dyn AsyncStream + Send + Sync>>, SourceError> {
-    let unreachable = |error: io::Error| disconnection(server, &error);
-    let Address { host, port } = source.address.as_ref().map_err(SourceError::clone)?;
-    let encryption = source.tls.as_ref().map(|tls| tls.connector(host, &[])).transpose()?;
-    let stream = TcpStream::connect((&**host, *port)).await.map_err(unreachable)?;
-    stream.set_nodelay(true).map_err(unreachable)?;
-    Ok(match encryption {
-        Some((connector, domain)) => Box::pin(connector.connect(domain, stream).await.map_err(unreachable)?),
-        None => Box::pin(stream),
-    })
 }

@@ -4,12 +4,8 @@ use std::{io, mem, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
-use sentinel_datasource::{Address, Cause, Secret, SourceError, Tls, secrecy::ExposeSecret as _};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    time::{Instant, timeout, timeout_at},
-};
+use sentinel_datasource::{Address, Cause, Line, Secret, SourceError, secrecy::ExposeSecret as _};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::codec::{Framed, LengthDelimitedCodec, LengthDelimitedCodecError};
 
 use crate::{
@@ -23,15 +19,10 @@ const TURN: Duration = Duration::from_millis(1_500);
 /// Longer, no server is silent without being asked whether it is there.
 const LONGEST_SILENCE: Duration = Duration::from_secs(2);
 
-/// A stream, encrypted or not.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
 /// A session that belongs to whoever waits for its answers: there is no task behind it, and what drops it ends it.
 pub(crate) struct Session {
     pub(crate) server: String,
-    line: Framed<Box<dyn Stream>, LengthDelimitedCodec>,
+    line: Framed<Line, LengthDelimitedCodec>,
     last_id: i32,
     /// How long the server may be silent until it is asked whether it is there; then it has as long to answer.
     silence: Duration,
@@ -73,12 +64,12 @@ impl Session {
     async fn connect(source: &ZooKeeperSource, address: &Address) -> Result<Self, SourceError> {
         let server = format!("ZooKeeper at {address}");
         let password = source.password.as_ref().map(Secret::reveal).transpose()?;
-        let stream = stream(source, address, &server).await?;
+        let line = Line::open(&server, address, source.tls.as_ref(), &[]).await?;
         let mut codec = LengthDelimitedCodec::builder();
         codec.max_frame_length(source.max_size.saturating_add(OVERHEAD));
         let mut session = Self {
             server,
-            line: codec.new_framed(stream),
+            line: codec.new_framed(line),
             last_id: 0,
             silence: LONGEST_SILENCE,
             heard: Instant::now(),
@@ -148,7 +139,7 @@ impl Session {
     }
 
     async fn send(&mut self, frame: Bytes) -> Result<(), SourceError> {
-        self.line.send(frame).await.map_err(|error| broken(&self.server, &error))
+        self.line.send(frame).await.map_err(|error| SourceError::disconnected(&self.server, &error))
     }
 
     async fn receive(&mut self) -> Result<BytesMut, SourceError> {
@@ -158,7 +149,7 @@ impl Session {
             Some(too_long) if too_long.is::<LengthDelimitedCodecError>() => {
                 self.failed(Cause::text("it sends a frame that is too long"))
             }
-            _ => broken(&self.server, &error),
+            _ => SourceError::disconnected(&self.server, &error),
         })
     }
 
@@ -187,29 +178,5 @@ impl Drop for Session {
         let farewell = Operation::Close.encode(self.last_id.wrapping_add(1));
         // One that is lost is the server's to miss.
         let _ = self.send(farewell).now_or_never();
-    }
-}
-
-async fn stream(
-    source: &ZooKeeperSource,
-    Address { host, port }: &Address,
-    server: &str,
-) -> Result<Box<dyn Stream>, SourceError> {
-    let broken = |error: io::Error| broken(server, &error);
-    let encryption = source.tls.as_ref().map(|tls| tls.connector(host, &[])).transpose()?;
-    let stream = TcpStream::connect((&**host, *port)).await.map_err(broken)?;
-    stream.set_nodelay(true).map_err(broken)?;
-    Ok(match encryption {
-        Some((connector, domain)) => Box::new(connector.connect(domain, stream).await.map_err(broken)?),
-        None => Box::new(stream),
-    })
-}
-
-fn broken(server: &str, error: &io::Error) -> SourceError {
-    let (server, cause) = (server.to_owned(), Cause::text(error.to_string()));
-    if Tls::is_refused(error) {
-        SourceError::Denied { server, cause }
-    } else {
-        SourceError::Unreachable { server, cause }
     }
 }

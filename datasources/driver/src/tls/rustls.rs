@@ -54,21 +54,29 @@ impl Tls {
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         Ok((TlsConnector::from(Arc::new(config)), name))
     }
+}
 
-    /// Whether an error says that the server lets nobody in who shows such a certificate, or none; for sources (feature
-    /// `rustls`).
-    pub fn is_refused(error: &(dyn Error + 'static)) -> bool {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(rustls::Error::AlertReceived(alert)) = error.downcast_ref() {
-                return is_about_certificate(*alert);
-            }
-            // What an error of the system wraps is not among its causes.
-            let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-            next = wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| error.source());
-        }
-        false
+impl SourceError {
+    /// What came of a connection that is not there, or not any more: also that the server lets nobody in who shows such a
+    /// certificate, or none; for sources (feature `rustls`).
+    pub fn disconnected(server: impl Into<String>, error: &(dyn Error + 'static)) -> Self {
+        let (server, cause) = (server.into(), Cause::from(error));
+        if is_refused(error) { Self::Denied { server, cause } } else { Self::Unreachable { server, cause } }
     }
+}
+
+/// Whether an error says that the server wants another certificate than it was shown.
+fn is_refused(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(rustls::Error::AlertReceived(alert)) = error.downcast_ref() {
+            return is_about_certificate(*alert);
+        }
+        // What an error of the system wraps is not among its causes.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| error.source());
+    }
+    false
 }
 
 fn is_about_certificate(alert: Alert) -> bool {
@@ -148,9 +156,14 @@ mod tests {
     #[test]
     fn an_alert_about_a_certificate_is_found_behind_other_errors() {
         let alert = |alert| io::Error::other(rustls::Error::AlertReceived(alert));
-        assert!(Tls::is_refused(&alert(Alert::CertificateRequired)));
-        assert!(Tls::is_refused(&io::Error::other(alert(Alert::UnknownCA))));
-        assert!(!Tls::is_refused(&alert(Alert::HandshakeFailure)));
-        assert!(!Tls::is_refused(&io::Error::other("reset")));
+        let is_denied = |error: io::Error| match SourceError::disconnected("a server", &error) {
+            SourceError::Denied { .. } => true,
+            SourceError::Unreachable { .. } => false,
+            other => panic!("{other}"),
+        };
+        assert!(is_denied(alert(Alert::CertificateRequired)));
+        assert!(is_denied(io::Error::other(alert(Alert::UnknownCA))));
+        assert!(!is_denied(alert(Alert::HandshakeFailure)));
+        assert!(!is_denied(io::Error::other("reset")));
     }
 }
