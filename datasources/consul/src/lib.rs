@@ -6,7 +6,7 @@ mod publish;
 mod source;
 
 pub use sentinel_datasource::{
-    Condition, Datasource, Key, Pem, Publish, PublishError, Secret, SourceError, StartError, State, Status,
+    Backoff, Condition, Datasource, Key, Pem, Publish, PublishError, Secret, SourceError, StartError, State, Status,
     ThreadWatch, Tls, Watch, WhenMissing,
 };
 

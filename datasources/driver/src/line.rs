@@ -22,7 +22,7 @@ pub struct Line {
     stream: Pin<Box<dyn Stream>>,
     local_ip: IpAddr,
     /// Why nothing can be written any more.
-    unwritable: Option<io::ErrorKind>,
+    unwritable: Option<io::Error>,
     fault: Fault,
 }
 
@@ -47,7 +47,7 @@ impl Line {
     ///
     /// # Errors
     ///
-    /// When certificates cannot be used, or no connection can be made.
+    /// When certificates cannot be used, the name to check is none, or no connection can be made.
     pub async fn open(
         server: &str,
         address: &Address,
@@ -79,29 +79,35 @@ impl Line {
         self.fault.clone()
     }
 
-    /// Writes, as long as it can be. From then on, it is waited for what the other side has said last: that tells more than
-    /// that it is gone, and what is written may break before that has come.
+    /// Writes, as long as the other side is there.
     fn poll_outgoing<T>(
         &mut self,
         cx: &mut Context<'_>,
         write: impl FnOnce(Pin<&mut (dyn Stream + 'static)>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        let unwritable = match self.unwritable {
-            Some(kind) => kind,
-            None => match write(self.stream.as_mut(), cx) {
-                Poll::Ready(Err(error)) => *self.unwritable.insert(error.kind()),
-                outcome => return outcome,
-            },
-        };
+        if self.unwritable.is_none() {
+            match write(self.stream.as_mut(), cx) {
+                Poll::Ready(Err(error)) if is_gone(&error) => self.unwritable = Some(error),
+                outcome => return outcome.map_err(|error| self.fault.note(error)),
+            }
+        }
+        self.poll_last_words(cx).map(Err)
+    }
+
+    /// Waits for what the other side has said last: that tells more than that it is gone, which may be noticed before that
+    /// has come.
+    fn poll_last_words(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let mut bytes = [0; 1 << 10];
         loop {
             let mut buffer = ReadBuf::new(&mut bytes);
-            let words = match ready!(self.stream.as_mut().poll_read(cx, &mut buffer)) {
+            let reason = match ready!(self.stream.as_mut().poll_read(cx, &mut buffer)) {
                 Ok(()) if !buffer.filled().is_empty() => continue,
-                Ok(()) => unwritable.into(),
-                Err(words) => words,
+                Ok(()) => self.unwritable.take(),
+                Err(words) => Some(words),
             };
-            return Poll::Ready(Err(self.fault.note(words)));
+            let told = self.fault.note(reason.unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()));
+            self.unwritable = Some(told.kind().into());
+            return Poll::Ready(told);
         }
     }
 }
@@ -117,6 +123,12 @@ impl Fault {
         let first = self.0.get_or_init(|| Arc::new(error));
         io::Error::new(first.kind(), Told(Arc::clone(first)))
     }
+}
+
+/// Whether an error says that there is nobody on the other side. One of encryption says more than that.
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
 }
 
 impl Error for Told {
@@ -139,6 +151,10 @@ impl fmt::Debug for Line {
 
 impl AsyncRead for Line {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // What comes now may have a gap before it.
+        if self.unwritable.is_some() {
+            return self.poll_last_words(cx).map(Err);
+        }
         let outcome = self.stream.as_mut().poll_read(cx, buffer);
         outcome.map_err(|error| self.fault.note(error))
     }
@@ -176,8 +192,44 @@ mod tests {
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::TcpListener,
     };
+    use tokio_rustls::rustls::{self, AlertDescription};
 
     use super::*;
+
+    /// A connection on which nothing can be written, and what is read instead: bytes, and then an error or the end.
+    struct Gone {
+        unread: &'static [u8],
+        last: Option<io::Error>,
+    }
+
+    impl AsyncRead for Gone {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            let (now, later) = self.unread.split_at(self.unread.len().min(buffer.remaining()));
+            buffer.put_slice(now);
+            self.unread = later;
+            let is_over = now.is_empty();
+            Poll::Ready(self.last.take_if(|_| is_over).map_or(Ok(()), Err))
+        }
+    }
+
+    impl AsyncWrite for Gone {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, "it does not listen")))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn gone(last: Option<io::Error>) -> Line {
+        let stream = Box::pin(Gone { unread: &[7; 3_000], last });
+        Line { stream, local_ip: [127, 0, 0, 1].into(), unwritable: None, fault: Fault::default() }
+    }
 
     async fn pair() -> (Line, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -208,13 +260,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_told_later_is_what_was_first() {
-        let (mut line, other) = pair().await;
-        other.set_zero_linger().unwrap();
-        drop(other);
-        let first = line.read(&mut [0]).await.unwrap_err();
-        let second = line.write_all(b"question").await.unwrap_err();
-        assert_eq!((first.kind(), first.to_string()), (second.kind(), second.to_string()));
+    async fn of_a_certificate_that_is_refused_all_are_told_also_who_wrote() {
+        let alert = rustls::Error::AlertReceived(AlertDescription::UnknownCA);
+        let mut line = gone(Some(io::Error::new(io::ErrorKind::InvalidData, alert)));
+        let above = io::Error::other("gone");
+        let first = line.write_all(b"question").await.unwrap_err();
+        let fault = line.fault();
+        for told in [&first, &line.flush().await.unwrap_err(), &line.read(&mut [0]).await.unwrap_err(), &above] {
+            let told = SourceError::disconnected("here", fault.or(told));
+            assert!(matches!(told, SourceError::Denied { .. }), "{told:?}");
+        }
+        // Redis and ZooKeeper pass on the error itself.
+        let told = SourceError::disconnected("here", &first);
+        assert!(matches!(told, SourceError::Denied { .. }) && told.to_string().contains("UnknownCA"), "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn where_nothing_was_said_the_failure_to_write_is_the_reason() {
+        let mut line = gone(None);
+        for _ in 0..2 {
+            let told = line.write_all(b"question").await.unwrap_err();
+            assert_eq!((told.kind(), &*told.to_string()), (io::ErrorKind::BrokenPipe, "it does not listen"));
+        }
+        assert_eq!(line.read(&mut [0]).await.unwrap_err().to_string(), "it does not listen");
     }
 
     #[tokio::test]

@@ -8,7 +8,9 @@ mod save;
 mod settling;
 mod source;
 
-pub use sentinel_datasource::{Datasource, SourceError, StartError, State, Status, ThreadWatch, Watch, WhenMissing};
+pub use sentinel_datasource::{
+    Backoff, Datasource, SourceError, StartError, State, Status, ThreadWatch, Watch, WhenMissing,
+};
 
 pub use self::{
     connection::FileConnection,

@@ -16,8 +16,8 @@ mod verdict;
 
 pub use kube;
 pub use sentinel_datasource::{
-    Condition, Datasource, Pem, Publish, PublishError, Secret, SourceError, StartError, State, Status, ThreadWatch,
-    Tls, Watch, WhenMissing,
+    Backoff, Condition, Datasource, Pem, Publish, PublishError, Secret, SourceError, StartError, State, Status,
+    ThreadWatch, Tls, Watch, WhenMissing,
 };
 
 pub use self::{access::Access, connection::KubernetesConnection, resources::Kind, source::KubernetesSource};

@@ -7,7 +7,7 @@ use tokio::{sync::Notify, time::sleep};
 
 use crate::{
     RedisSource,
-    error::{failure, is_answer, is_no_text},
+    error::{is_answer, is_no_text},
     link::Link,
 };
 
@@ -48,10 +48,10 @@ impl RedisConnection {
                 hear_of_events(&mut link, source).await?;
                 Notice::Polled { interval, reason }
             }
-            Err(error) => return Err(failure(&link.server, error)),
+            Err(error) => return Err(link.failed(error)),
         };
         if let Some(channel) = &source.channel {
-            link.subscribe(std::slice::from_ref(channel)).await.map_err(|error| failure(&link.server, error))?;
+            link.subscribe(std::slice::from_ref(channel)).await.map_err(|error| link.failed(error))?;
         }
         Ok(Self { link, keys: source.keys.clone(), max_size: source.max_size, told, notice })
     }
@@ -83,7 +83,7 @@ impl RedisConnection {
             Err(error) if is_no_text(&error) => {
                 Ok(Err(SourceError::Unreadable { key: key.to_owned(), cause: Cause::from(error) }))
             }
-            Err(error) => Err(failure(&self.link.server, error)),
+            Err(error) => Err(self.link.failed(error)),
         }
     }
 }
@@ -93,7 +93,7 @@ async fn hear_of_events(link: &mut Link, source: &RedisSource) -> Result<(), Sou
     let channel = |key: &Key| format!("__keyspace@{}__:{}", source.database, key.name);
     let channels: Vec<_> = source.keys.iter().map(channel).collect();
     match link.subscribe(&channels).await {
-        Err(error) if !is_answer(&error) => Err(failure(&link.server, error)),
+        Err(error) if !is_answer(&error) => Err(link.failed(error)),
         _ => Ok(()),
     }
 }

@@ -3,15 +3,15 @@
 use std::{error::Error, io, sync::Arc};
 
 use redis::{ErrorKind, RedisError};
-use sentinel_datasource::{Cause, SourceError};
+use sentinel_datasource::{Cause, Fault, SourceError};
 
 /// What the server says of who may not come in, or may not do that.
 const DENIALS: [&str; 4] = ["NOPERM", "NOAUTH", "WRONGPASS", "DENIED"];
 
-/// What came of a request.
-pub(crate) fn failure(server: &str, error: RedisError) -> SourceError {
+/// What came of a request, on a line that may have broken.
+pub(crate) fn failure(server: &str, fault: &Fault, error: RedisError) -> SourceError {
     if let Some(error) = io_error(&error) {
-        return SourceError::disconnected(server, error);
+        return SourceError::disconnected(server, fault.or(error));
     }
     let is_denied =
         error.kind() == ErrorKind::AuthenticationFailed || error.code().is_some_and(|code| DENIALS.contains(&code));
@@ -20,14 +20,14 @@ pub(crate) fn failure(server: &str, error: RedisError) -> SourceError {
 }
 
 /// What came of the first request, in which the password is.
-pub(crate) fn first_failure(server: &str, error: RedisError) -> SourceError {
+pub(crate) fn first_failure(server: &str, fault: &Fault, error: RedisError) -> SourceError {
     // A server that does not know the command repeats its arguments.
     let is_unknown = error.detail().is_some_and(|detail| detail.contains("unknown command"));
     if is_unknown || error.kind() == ErrorKind::RESP3NotSupported {
         let cause = Cause::text("it does not know the command HELLO, as Redis 6 and newer do");
         return SourceError::Failed { server: server.to_owned(), cause };
     }
-    failure(server, error)
+    failure(server, fault, error)
 }
 
 /// Whether the key holds something else than text.
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn errors_are_what_the_server_means() {
-        let told = |error| failure("Redis at here", error);
+        let told = |error| failure("Redis at here", &Fault::default(), error);
         for denial in ["NOAUTH log in", "WRONGPASS no", "NOPERM no", "DENIED protected mode"] {
             let denied = told(answer(denial));
             assert!(matches!(denied, SourceError::Denied { .. }), "{denied:?}");

@@ -1,15 +1,17 @@
 //! One connection to a server.
 
 use std::{
+    io,
     pin::{Pin, pin},
     time::Duration,
 };
 
 use redis::{
-    AsyncConnectionConfig, Cmd, FromRedisValue, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisResult,
+    AsyncConnectionConfig, Cmd, FromRedisValue, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError,
+    RedisResult,
     aio::{MultiplexedConnection, SendError},
 };
-use sentinel_datasource::{Cause, Line, SourceError, secrecy::ExposeSecret as _};
+use sentinel_datasource::{Fault, Line, SourceError, secrecy::ExposeSecret as _};
 use tokio::time::timeout;
 
 use crate::{
@@ -23,6 +25,7 @@ const ANSWER_TIME: Duration = Duration::from_secs(2);
 /// A connection that belongs to whoever waits for its answers: there is no task behind it, and what drops it ends it.
 pub(crate) struct Link {
     pub(crate) server: String,
+    fault: Fault,
     requests: MultiplexedConnection,
     /// What moves bytes while it is waited for; nothing once that has ended.
     driver: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
@@ -38,14 +41,15 @@ impl Link {
         let login = login(source)?;
         let address = source.address.as_ref().map_err(SourceError::clone)?;
         let line = Line::open(&server, address, source.tls.as_ref(), &[]).await?;
+        let fault = line.fault();
         let config = AsyncConnectionConfig::new().set_response_timeout(None).set_push_sender(move |push| {
             told(push);
             Ok::<(), SendError>(())
         });
         let (requests, driver) = MultiplexedConnection::new_with_config(&login, line, config)
             .await
-            .map_err(|error| first_failure(&server, error))?;
-        Ok(Self { server, requests, driver: Some(Box::pin(driver)) })
+            .map_err(|error| first_failure(&server, &fault, error))?;
+        Ok(Self { server, fault, requests, driver: Some(Box::pin(driver)) })
     }
 
     /// Asks for something.
@@ -63,8 +67,13 @@ impl Link {
     /// Hears what the server says, until it says no more.
     pub(crate) async fn listen(&mut self) -> SourceError {
         drive(&mut self.driver).await;
-        let cause = Cause::text("the connection was closed");
-        SourceError::Unreachable { server: self.server.clone(), cause }
+        let closed = io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was closed");
+        SourceError::disconnected(&self.server, self.fault.or(&closed))
+    }
+
+    /// What came of a request.
+    pub(crate) fn failed(&self, error: RedisError) -> SourceError {
+        failure(&self.server, &self.fault, error)
     }
 
     /// Sees whether the server is there.
@@ -72,7 +81,7 @@ impl Link {
         let answer = timeout(ANSWER_TIME, self.ask::<redis::Value>(&redis::cmd("PING"))).await;
         match answer.map_err(|_| SourceError::TimedOut { doing: "an answer to a ping", after: ANSWER_TIME })? {
             // An answer is an answer, also where the user may not ask.
-            Err(error) if !is_answer(&error) => Err(failure(&self.server, error)),
+            Err(error) if !is_answer(&error) => Err(self.failed(error)),
             _ => Ok(()),
         }
     }

@@ -4,7 +4,7 @@ use redis::{Cmd, FromRedisValue, cmd};
 use sentinel_core::Rules;
 use sentinel_datasource::{Condition, Publish, PublishError, SourceError, within};
 
-use crate::{RedisSource, connection::revision, error::failure, link::Link};
+use crate::{RedisSource, connection::revision, link::Link};
 
 /// Longer, nobody waits for a write.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -76,5 +76,5 @@ async fn held(link: &mut Link, key: &str) -> Result<Option<Vec<u8>>, SourceError
 }
 
 async fn ask<T: FromRedisValue>(link: &mut Link, command: &Cmd) -> Result<T, SourceError> {
-    link.ask(command).await.map_err(|error| failure(&link.server, error))
+    link.ask(command).await.map_err(|error| link.failed(error))
 }

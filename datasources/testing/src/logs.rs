@@ -46,6 +46,8 @@ pub(crate) fn listen() {
             .finish()
             .with(dynamic_filter_fn(|_, _| heard().is_some()));
         tracing::subscriber::set_global_default(subscriber).expect("nobody else listens");
+        // A place that was come to meanwhile has asked too early.
+        tracing::callsite::rebuild_interest_cache();
     });
 }
 
@@ -75,7 +77,7 @@ impl Logs {
     ///
     /// # Panics
     ///
-    /// When they cannot be started.
+    /// When they cannot be started, or another subscriber or logger is that of the program.
     #[expect(clippy::new_without_default, reason = "threads are started on purpose")]
     pub fn new() -> Self {
         listen();

@@ -83,7 +83,7 @@ macro_rules! trials {
 ///
 /// # Panics
 ///
-/// When the variable has another value.
+/// When the variable has another value, or somebody else listens to what is logged.
 ///
 /// # Example
 ///

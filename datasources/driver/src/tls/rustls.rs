@@ -38,12 +38,8 @@ impl Tls {
     }
 
     /// What encrypts a connection to this host, with the protocols that may be spoken over it, and the name for which the
-    /// server has to show a certificate; for sources (feature `rustls`).
-    ///
-    /// # Errors
-    ///
-    /// When certificates cannot be used, or the name is none.
-    pub fn connector(
+    /// server has to show a certificate.
+    pub(crate) fn connector(
         &self,
         host: &str,
         protocols: &[&str],

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use sentinel_core::Sentinel;
-use sentinel_redis::{RedisSource, State, WhenMissing};
+use sentinel_redis::{Backoff, RedisSource, State, WhenMissing};
 use sentinel_testing::{
-    observe::{NEVER, SOON, document, start, thresholds, until_healthy, until_in_force, until_told},
+    Proxy,
+    observe::{NEVER, SOON, datasource, document, start, thresholds, until_healthy, until_in_force, until_told},
     servers::{Redis, RedisOptions, Server as _, Unavailable},
 };
 use tokio::time::sleep;
@@ -126,6 +127,18 @@ async fn hears_of(redis: &Redis, source: RedisSource, put: impl AsyncFn(u64)) {
     redis.delete(KEY).await.unwrap();
     redis.put(KEY, document(9).as_bytes()).await.unwrap();
     assert!(watch.status().is_healthy());
+}
+
+pub(super) async fn of_a_connection_that_is_reset_the_reason_is_told() -> Result<(), Unavailable> {
+    let redis = open_server(RedisOptions::default()).await?;
+    let proxy = Proxy::to(redis.address()).await;
+    let source = RedisSource::new(proxy.address().to_string(), KEY);
+    // There is no second attempt, which would say something else.
+    let datasource = datasource(source).backoff(Backoff::new(NEVER, NEVER));
+    let watch = datasource.start(&Sentinel::default()).await.unwrap();
+    proxy.reset().await;
+    until_told(SOON, "reset", &watch).await;
+    Ok(())
 }
 
 pub(super) async fn a_server_that_says_nothing_is_left() -> Result<(), Unavailable> {

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         changes::a_user_who_is_told_nothing_looks_again_and_again,
         changes::events_of_keys_make_it_sooner_for_a_user_who_is_told_nothing,
         changes::messages_on_a_channel_make_it_sooner_for_a_user_who_is_told_nothing,
+        changes::of_a_connection_that_is_reset_the_reason_is_told,
         changes::a_server_that_says_nothing_is_left,
         publish::what_is_published_is_in_force_here_and_told_on_the_channel,
         publish::who_may_not_tell_of_a_write_does_not_make_it,
