@@ -109,10 +109,7 @@ impl ThreadWatch {
     pub(crate) fn start<S: Source>(datasource: Datasource<S>, sentinel: &Sentinel) -> Result<Self, StartError> {
         let name = datasource.settings.name.clone().unwrap_or_else(|| datasource.source.name());
         let (watch, run, started) = Watch::prepare(datasource, sentinel, Place::Thread);
-        let failed = |error| {
-            let cause = Cause::from(error);
-            StartError { source_name: name.clone(), error: Arc::new(SourceError::Thread { cause }) }
-        };
+        let failed = |cause| StartError { source_name: name.clone(), error: Arc::new(SourceError::Thread { cause }) };
         // Not the runtime's way of waiting, which is forbidden inside of another one.
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         let thread = thread::Builder::new().name("sentinel-rules".to_owned()).spawn(move || {
@@ -131,12 +128,20 @@ impl ThreadWatch {
                 });
             });
         });
-        let thread = Mutex::new(Some(thread.map_err(failed)?));
-        let watch = match told.recv() {
-            Ok(outcome) => watch.started(outcome.map_err(failed)?)?,
-            Err(_) => watch.started(None)?,
+        let thread = thread.map_err(|error| failed(error.into()))?;
+        let outcome = match told.recv() {
+            Ok(Ok(outcome)) => watch.started(outcome),
+            Ok(Err(error)) => Err(failed(error.into())),
+            Err(_) => Err(failed(Cause::text("it has panicked"))),
         };
-        Ok(Self { watch, thread })
+        match outcome {
+            Ok(watch) => Ok(Self { watch, thread: Mutex::new(Some(thread)) }),
+            Err(error) => {
+                // Who tries again at once needs what it still holds.
+                join(thread);
+                Err(error)
+            }
+        }
     }
 
     /// How the source stands.
@@ -153,10 +158,15 @@ impl ThreadWatch {
         let thread = self.thread.lock().take();
         if let Some(thread) = thread
             && thread.thread().id() != thread::current().id()
-            && thread.join().is_err()
         {
-            tracing::error!("the thread that watched a source had panicked");
+            join(thread);
         }
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    if thread.join().is_err() {
+        tracing::error!("the thread that watched a source had panicked");
     }
 }
 

@@ -1,11 +1,18 @@
 //! How watches end, and what they tell.
 
-use std::time::Duration;
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use sentinel_core::Sentinel;
-use sentinel_datasource::{Datasource, State};
+use sentinel_datasource::{Datasource, Source, SourceError, State};
 
-use crate::memory::{Server, flow, long, settle, started, threshold};
+use crate::memory::{Connected, Server, flow, long, settle, started, threshold};
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_is_stopped_or_dropped_leaves_its_rules_and_nothing_else() {
@@ -60,6 +67,51 @@ fn a_watch_on_a_thread_needs_no_runtime_and_ends_with_its_thread() {
     let error = Datasource::new(server.clone()).start_on_thread(&sentinel).unwrap_err();
     assert!(error.to_string().starts_with("memory: `rules`"), "{error}");
     assert_eq!(server.0.lock().open, 0);
+}
+
+/// Fails with an error, or else with a panic, and knows whether the thread is there on which it did.
+struct Failing {
+    error: Option<SourceError>,
+    is_there: Arc<AtomicBool>,
+}
+
+/// Goes with its thread, without haste.
+struct Presence(Arc<AtomicBool>);
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        std::thread::sleep(Duration::from_millis(50));
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl Source for Failing {
+    type Connection = Connected;
+
+    fn name(&self) -> String {
+        "failing".to_owned()
+    }
+
+    async fn connect(&mut self) -> Result<Connected, SourceError> {
+        thread_local!(static PRESENCE: RefCell<Option<Presence>> = const { RefCell::new(None) });
+        self.is_there.store(true, Ordering::Release);
+        PRESENCE.set(Some(Presence(Arc::clone(&self.is_there))));
+        Err(self.error.clone().expect("an error to fail with"))
+    }
+}
+
+#[test]
+fn a_start_that_fails_has_left_no_thread_behind() {
+    let missing = SourceError::Missing { key: "rules".to_owned() };
+    for (error, told) in
+        [(Some(missing), "`rules` does not exist"), (None, "no thread could be started: it has panicked")]
+    {
+        let is_there = Arc::<AtomicBool>::default();
+        let source = Failing { error, is_there: Arc::clone(&is_there) };
+        let error = Datasource::new(source).start_on_thread(&Sentinel::default()).unwrap_err();
+        assert!(!is_there.load(Ordering::Acquire), "it has ended");
+        assert_eq!(error.to_string(), format!("failing: {told}"));
+    }
 }
 
 #[test]
