@@ -22,7 +22,7 @@ pub struct Line {
     stream: Pin<Box<dyn Stream>>,
     local_ip: IpAddr,
     /// Why nothing can be written any more.
-    unwritable: Option<io::Error>,
+    unwritable: Option<Arc<io::Error>>,
     fault: Fault,
 }
 
@@ -85,29 +85,28 @@ impl Line {
         cx: &mut Context<'_>,
         write: impl FnOnce(Pin<&mut (dyn Stream + 'static)>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        if self.unwritable.is_none() {
-            match write(self.stream.as_mut(), cx) {
-                Poll::Ready(Err(error)) if is_gone(&error) => self.unwritable = Some(error),
-                outcome => return outcome.map_err(|error| self.fault.note(error)),
-            }
-        }
-        self.poll_last_words(cx).map(Err)
+        let unwritable = match &self.unwritable {
+            Some(error) => Arc::clone(error),
+            None => match write(self.stream.as_mut(), cx) {
+                Poll::Ready(Err(error)) if is_gone(&error) => Arc::clone(self.unwritable.insert(Arc::new(error))),
+                outcome => return outcome.map_err(|error| self.fault.note(error.into())),
+            },
+        };
+        self.poll_last_words(unwritable, cx).map(Err)
     }
 
-    /// Waits for what the other side has said last: that tells more than that it is gone, which may be noticed before that
-    /// has come.
-    fn poll_last_words(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+    /// Waits for what the other side has said last: that tells more than that nothing can be written, which may be noticed
+    /// before that has come.
+    fn poll_last_words(&mut self, unwritable: Arc<io::Error>, cx: &mut Context<'_>) -> Poll<io::Error> {
         let mut bytes = [0; 1 << 10];
         loop {
             let mut buffer = ReadBuf::new(&mut bytes);
             let reason = match ready!(self.stream.as_mut().poll_read(cx, &mut buffer)) {
                 Ok(()) if !buffer.filled().is_empty() => continue,
-                Ok(()) => self.unwritable.take(),
-                Err(words) => Some(words),
+                Ok(()) => unwritable,
+                Err(words) => words.into(),
             };
-            let told = self.fault.note(reason.unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()));
-            self.unwritable = Some(told.kind().into());
-            return Poll::Ready(told);
+            return Poll::Ready(self.fault.note(reason));
         }
     }
 }
@@ -119,8 +118,8 @@ impl Fault {
     }
 
     /// Keeps the first error, which is the reason of all others, and hands it on.
-    fn note(&self, error: io::Error) -> io::Error {
-        let first = self.0.get_or_init(|| Arc::new(error));
+    fn note(&self, error: Arc<io::Error>) -> io::Error {
+        let first = self.0.get_or_init(|| error);
         io::Error::new(first.kind(), Told(Arc::clone(first)))
     }
 }
@@ -152,11 +151,12 @@ impl fmt::Debug for Line {
 impl AsyncRead for Line {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         // What comes now may have a gap before it.
-        if self.unwritable.is_some() {
-            return self.poll_last_words(cx).map(Err);
+        if let Some(unwritable) = &self.unwritable {
+            let unwritable = Arc::clone(unwritable);
+            return self.poll_last_words(unwritable, cx).map(Err);
         }
         let outcome = self.stream.as_mut().poll_read(cx, buffer);
-        outcome.map_err(|error| self.fault.note(error))
+        outcome.map_err(|error| self.fault.note(error.into()))
     }
 }
 
